@@ -1,0 +1,52 @@
+//! The nouns of chainbell, their states and identities, the pure rules, and the traits of the outside.
+//!
+//! Owns what every other crate must agree on. It must know no technology: no async run time, no clock, no IO,
+//! no SQL, no wire client. A rule here is a function of its arguments, so that a reorg, a match or a window
+//! can be tested without a server.
+//!
+//! Words: an *event* is a decoded log, a *message* travels on the broker, a *topic* is an EVM topic, a
+//! *watch* is a person's standing interest, a *hit* is one event that satisfied one watch, a *channel* is a
+//! delivery medium and a *target* a recipient's address on one.
+
+pub mod block;
+pub mod canonical;
+pub mod confirmation;
+pub mod contract;
+pub mod event;
+pub mod filter;
+pub mod hit;
+pub mod ids;
+pub mod matching;
+pub mod message;
+pub mod notification;
+pub mod outside;
+pub mod recipient;
+pub mod redact;
+pub mod retry;
+pub mod schema;
+pub mod suggest;
+pub mod value;
+pub mod watch;
+pub mod window;
+
+pub use block::{BlockRef, Header, Heads};
+pub use contract::{Catalog, Contract, StartBlock};
+pub use event::{Content, Event, Finality, Origin, RawLog};
+pub use hit::{Hit, HitState};
+pub use ids::{
+    ChainId, ChainName, ContractName, DeliveryId, EventId, HitId, LogicalId, NotificationId, RecipientId,
+    TargetName, WatchId,
+};
+pub use message::{CloudEvent, Message};
+pub use notification::{Delivery, DeliveryState, Notification, NotificationState};
+pub use outside::{
+    AckToken, BrokerError, ChainClient, ChainError, Channel, ChannelError, Claim, Clock, Consumer,
+    DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Publisher, Receipt, Wake, WindowAdd,
+    WindowKey,
+};
+pub use recipient::{Recipient, Target, TargetUrl};
+pub use redact::redact_url;
+pub use schema::{EventParam, EventSchema, Field, ParamType};
+pub use value::{Fields, Value};
+pub use watch::{DeliverAt, Strategy, Watch};
+pub use window::WindowRule;

@@ -1,0 +1,86 @@
+//! What can be wrong with a watch.
+
+use std::fmt;
+
+use crate::{
+    ContractName,
+    filter::FilterError,
+    suggest::{closest, listed},
+};
+
+/// A watch that makes no sense, in one sentence that names the key and the mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WatchProblem {
+    /// No contract has that name.
+    #[error("contract '{contract}' is not configured{}; the contracts are {}", meant(contract.as_str(), known), listed(known.iter().map(String::as_str)))]
+    UnknownContract {
+        /// As the watch names it.
+        contract: ContractName,
+        /// Every contract's name.
+        known: Vec<String>,
+    },
+    /// The contract has no such event.
+    #[error("event '{event}' is none of contract '{contract}'{}; its events are {}", meant(event, known), listed(known.iter().map(String::as_str)))]
+    UnknownEvent {
+        /// The contract.
+        contract: ContractName,
+        /// As the watch names it.
+        event: String,
+        /// The events' names, and signatures where a name is overloaded.
+        known: Vec<String>,
+    },
+    /// The filter is wrong for the event.
+    #[error("where: {error}")]
+    Filter {
+        /// What is wrong, and where.
+        error: FilterError,
+    },
+    /// The filter is right for some of the events of that name only.
+    #[error("{0}")]
+    FilterFitsNotAll(Box<FitsNotAll>),
+}
+
+/// A filter that some of an overloaded event's declarations refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FitsNotAll {
+    /// The contract.
+    pub contract: ContractName,
+    /// As the watch names it.
+    pub event: String,
+    /// The first event that the filter does not fit.
+    pub signature: String,
+    /// What is wrong there.
+    pub error: FilterError,
+    /// The texts that choose one of the events that it fits.
+    pub choices: Vec<String>,
+}
+
+impl fmt::Display for FitsNotAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { contract, event, signature, error, choices } = self;
+        let choices: Vec<_> = choices.iter().map(|choice| format!("'{choice}'")).collect();
+        let mend = if choices.len() == 1 { "" } else { "one of " };
+        let choices = listed(choices.iter().map(String::as_str));
+        write!(
+            f,
+            "where does not fit every '{event}' of contract '{contract}': for {signature}, {error}; \
+             set event to {mend}{choices}"
+        )
+    }
+}
+
+impl WatchProblem {
+    /// The filter's error, where the filter is what is wrong.
+    pub fn filter_error(&self) -> Option<&FilterError> {
+        match self {
+            Self::Filter { error } => Some(error),
+            Self::FilterFitsNotAll(fits) => Some(&fits.error),
+            Self::UnknownContract { .. } | Self::UnknownEvent { .. } => None,
+        }
+    }
+}
+
+fn meant(given: &str, known: &[String]) -> String {
+    closest(given, known.iter().map(String::as_str))
+        .map_or(String::new(), |name| format!(", did you mean '{name}'?"))
+}

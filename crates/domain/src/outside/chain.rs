@@ -1,0 +1,170 @@
+//! What the rooms need of a node. A node can lag, lie, or fall silent: the errors say what to do then.
+
+use std::{fmt::Debug, time::Duration};
+
+use alloy_primitives::{Address, B256, Bytes};
+use async_trait::async_trait;
+
+use crate::{BlockRef, ChainId, Header, Heads, RawLog};
+
+/// Why the node did not answer as asked, by what the caller should do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ChainError {
+    /// Try again, later or at another node: the connection failed, or the answer made no sense.
+    #[error("the node at {url} does not answer {method}: {detail}")]
+    Unavailable {
+        /// Redacted URL.
+        url: String,
+        /// JSON-RPC method.
+        method: &'static str,
+        /// What happened.
+        detail: String,
+    },
+    /// Slow down: the provider limits the rate.
+    #[error("the node at {url} limits the rate: {detail}")]
+    RateLimited {
+        /// Redacted URL.
+        url: String,
+        /// What it said.
+        detail: String,
+        /// How long to wait, where it said.
+        retry_after: Option<Duration>,
+    },
+    /// Ask for less: the range or its result is too large.
+    #[error("the node at {url} refuses the range: {detail}")]
+    RangeTooLarge {
+        /// Redacted URL.
+        url: String,
+        /// What it said.
+        detail: String,
+        /// How many blocks it suggests, where it said.
+        suggested_blocks: Option<u64>,
+    },
+    /// Look at the chain again: the node does not know this block (any more, or yet).
+    #[error("the node at {url} does not know block {block}")]
+    UnknownBlock {
+        /// Redacted URL.
+        url: String,
+        /// The block asked for, as asked.
+        block: String,
+    },
+    /// Do not trust this answer: it contradicts itself or what was asked.
+    #[error("the node at {url} contradicts itself: {detail}")]
+    Incoherent {
+        /// Redacted URL.
+        url: String,
+        /// How.
+        detail: String,
+    },
+    /// Do not try again: the node cannot do this.
+    #[error("the node at {url} cannot do {method}: {detail}")]
+    Unsupported {
+        /// Redacted URL.
+        url: String,
+        /// JSON-RPC method.
+        method: &'static str,
+        /// What it said.
+        detail: String,
+    },
+    /// The call itself failed on chain: the contract reverted or is not there.
+    #[error("the call reverted: {detail}")]
+    Reverted {
+        /// What the node said.
+        detail: String,
+    },
+}
+
+impl ChainError {
+    /// Whether the same question may be answered later.
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::Unsupported { .. } | Self::Reverted { .. })
+    }
+}
+
+/// Which logs: any of the addresses (none: any at all) and any of the topics 0 (none: any at all).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct LogFilter {
+    /// Emitting contracts.
+    pub addresses: Vec<Address>,
+    /// Values of topic 0.
+    pub topics0: Vec<B256>,
+}
+
+/// Where to look for logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogQuery {
+    /// In exactly this block, asked by its hash.
+    Block(BlockRef),
+    /// In these blocks, both ends included: only for blocks that are final.
+    Range {
+        /// First block.
+        from: u64,
+        /// Last block.
+        to: u64,
+    },
+}
+
+/// Why ingest should look at the chain.
+#[derive(Debug, Clone)]
+pub enum Wake {
+    /// The node announced a head.
+    Head(Box<Header>),
+    /// The node announced a log of a watched contract: a witness against an empty answer later.
+    Log(Box<RawLog>),
+    /// The subscription broke or was made anew: whatever was announced meanwhile is unknown.
+    Reconnected,
+}
+
+/// A node, or several behind one face.
+///
+/// Every answer that belongs to one decision comes from one URL.
+#[async_trait]
+pub trait ChainClient: Debug + Send + Sync {
+    /// The chain's id (`eth_chainId`).
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn chain_id(&self) -> Result<ChainId, ChainError>;
+
+    /// Latest, safe and finalized, in one batch. A chain without the tags has `None` there.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn heads(&self) -> Result<Heads, ChainError>;
+
+    /// Headers by number, in one batch, in the order asked; `None` where the node has no such block.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError>;
+
+    /// The header of this hash; `None` where the node does not know it.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, ChainError>;
+
+    /// The logs that match, in block and log-index order, each checked against the question: block hash and
+    /// number, no null field, strictly increasing log index.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError>;
+
+    /// All logs of one transaction by its receipt; `None` where the node knows no such mined transaction.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, ChainError>;
+
+    /// The result of a read-only call at the latest block (`eth_call`).
+    ///
+    /// # Errors
+    /// [`ChainError::Reverted`] when the contract refuses, else see [`ChainError`].
+    async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, ChainError>;
+
+    /// Waits until something may have happened on the chain, at most `limit`; `None` then. A hint and a witness,
+    /// never the truth. Keeps a subscription to heads and to the logs of `filters` alive by itself, and polls where
+    /// the node has none.
+    async fn next_wake(&self, filters: &[LogFilter], limit: Duration) -> Option<Wake>;
+}

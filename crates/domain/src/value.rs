@@ -1,0 +1,160 @@
+//! Decoded values and their one JSON form. Owns exactness: integers are 256 bits wide and travel as decimal
+//! strings. Must not know the ABI encoding.
+
+use alloy_primitives::{Address, B256, Bytes, I256, U256, hex};
+use serde_json::{Map, Value as Json, json};
+
+use crate::schema::{Field, ParamType};
+
+/// One decoded Solidity value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// `uint8` to `uint256`.
+    Uint(U256),
+    /// `int8` to `int256`.
+    Int(I256),
+    /// `address`.
+    Address(Address),
+    /// `bool`.
+    Bool(bool),
+    /// `bytes`, `bytes1` to `bytes32` and `function`.
+    Bytes(Bytes),
+    /// `string`. Bytes that are not UTF-8 were replaced by U+FFFD.
+    String(String),
+    /// An indexed value of dynamic type: only its keccak-256 is on chain.
+    Hash(B256),
+    /// `T[]` and `T[n]`.
+    Array(Vec<Value>),
+    /// A struct.
+    Tuple(Fields),
+}
+
+/// Named values in ABI order. The names are the JSON keys: unique, and a position where the ABI has none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Fields(pub Vec<(String, Value)>);
+
+/// A JSON value that does not have the type that its schema promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{at}' is not a {expected}")]
+pub struct BadValue {
+    at: String,
+    expected: String,
+}
+
+impl BadValue {
+    pub(crate) fn new(at: &str, expected: &str) -> Self {
+        Self { at: at.to_owned(), expected: expected.to_owned() }
+    }
+}
+
+impl Value {
+    /// The JSON form: integers as decimal strings, addresses checksummed (EIP-55), bytes as 0x-hex, tuples as
+    /// objects, an indexed dynamic value as `{"hash":"0x…"}`, and a string that holds NUL as `{"hex":"0x…"}`
+    /// (PostgreSQL's `jsonb` has no NUL).
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Uint(value) => Json::String(value.to_string()),
+            Self::Int(value) => Json::String(value.to_string()),
+            Self::Address(value) => Json::String(value.to_checksum(None)),
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Bytes(value) => Json::String(hex::encode_prefixed(value)),
+            Self::String(value) if value.contains('\0') => json!({ "hex": hex::encode_prefixed(value) }),
+            Self::String(value) => Json::String(value.clone()),
+            Self::Hash(value) => json!({ "hash": hex::encode_prefixed(value) }),
+            Self::Array(values) => Json::Array(values.iter().map(Self::to_json).collect()),
+            Self::Tuple(fields) => fields.to_json(),
+        }
+    }
+
+    /// Reads back what [`Value::to_json`] wrote for a value of type `ty`.
+    ///
+    /// # Errors
+    /// [`BadValue`] when `json` is not of that type.
+    pub fn from_json(ty: &ParamType, json: &Json) -> Result<Self, BadValue> {
+        let bad = || BadValue { at: json.to_string().chars().take(80).collect(), expected: ty.to_string() };
+        let text = json.as_str();
+        match ty {
+            ParamType::Uint(_) => text.and_then(|t| U256::from_str_radix(t, 10).ok()).map(Self::Uint),
+            ParamType::Int(_) => text.and_then(|t| I256::from_dec_str(t).ok()).map(Self::Int),
+            ParamType::Address => text.and_then(|t| t.parse().ok()).map(Self::Address),
+            ParamType::Bool => json.as_bool().map(Self::Bool),
+            ParamType::FixedBytes(_) | ParamType::Bytes | ParamType::Function => {
+                text.and_then(|t| t.parse().ok()).map(Self::Bytes)
+            }
+            ParamType::String => match json.get("hex").and_then(Json::as_str) {
+                Some(coded) => {
+                    hex::decode(coded).ok().and_then(|raw| String::from_utf8(raw).ok()).map(Self::String)
+                }
+                None => text.map(|t| Self::String(t.to_owned())),
+            },
+            ParamType::Array(inner) | ParamType::FixedArray(inner, _) => {
+                let items = json.as_array().ok_or_else(bad)?;
+                let items: Result<_, _> = items.iter().map(|item| Self::from_json(inner, item)).collect();
+                Some(Self::Array(items?))
+            }
+            ParamType::Tuple(fields) => {
+                let fields =
+                    Fields::from_json(fields.iter().map(|Field { name, ty }| (name.as_str(), ty)), json)?;
+                Some(Self::Tuple(fields))
+            }
+        }
+        .ok_or_else(bad)
+    }
+}
+
+impl Fields {
+    /// Puts values under their names, replacing a missing or repeated name by its position.
+    pub fn named<'a>(items: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
+        let items: Vec<_> = items.into_iter().collect();
+        let names: Vec<_> = items.iter().map(|(name, _)| *name).collect();
+        let keys = field_keys(&names);
+        Self(keys.into_iter().zip(items.into_iter().map(|(_, value)| value)).collect())
+    }
+
+    /// The value under `name`.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The value at a position of the ABI.
+    pub fn at(&self, position: usize) -> Option<&Value> {
+        self.0.get(position).map(|(_, value)| value)
+    }
+
+    /// An object in ABI order.
+    pub fn to_json(&self) -> Json {
+        Json::Object(self.0.iter().map(|(key, value)| (key.clone(), value.to_json())).collect::<Map<_, _>>())
+    }
+
+    /// Reads back an object, in whatever order its keys now are, into ABI order.
+    ///
+    /// # Errors
+    /// [`BadValue`] when a field is missing or of another type.
+    pub fn from_json<'a>(
+        schema: impl IntoIterator<Item = (&'a str, &'a ParamType)>,
+        json: &Json,
+    ) -> Result<Self, BadValue> {
+        let schema: Vec<_> = schema.into_iter().collect();
+        let keys = field_keys(&schema.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let mut fields = Vec::with_capacity(keys.len());
+        for (key, (_, ty)) in keys.into_iter().zip(schema) {
+            let value =
+                json.get(&key).ok_or_else(|| BadValue { at: key.clone(), expected: ty.to_string() })?;
+            let value = Value::from_json(ty, value)?;
+            fields.push((key, value));
+        }
+        Ok(Self(fields))
+    }
+}
+
+/// The JSON keys for a list of ABI names: the name itself, or the position where it is missing or repeated.
+pub fn field_keys(names: &[&str]) -> Vec<String> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(position, name)| {
+            let unusable = name.is_empty() || names.iter().filter(|other| *other == name).count() > 1;
+            if unusable { position.to_string() } else { (*name).to_owned() }
+        })
+        .collect()
+}

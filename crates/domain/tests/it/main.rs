@@ -1,0 +1,17 @@
+//! The pure rules, each against its law.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
+
+// The name that every other crate gives it.
+extern crate chainbell_domain as domain;
+
+mod canonical;
+mod confirmation;
+mod events;
+mod filter_errors;
+mod filter_law;
+mod filter_values;
+mod matching;
+mod matching_law;
+mod retry;
+mod window;

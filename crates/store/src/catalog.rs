@@ -1,0 +1,164 @@
+//! Contracts and event schemas as small integers, and each contract's backfill cursor.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use domain::{ChainId, ContractName, EventSchema};
+
+use crate::{
+    Store, StoreError,
+    db::{read, tx},
+};
+
+/// Names and shapes that were looked up once. They never change, so the cache is never wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    contracts: RwLock<HashMap<(ChainId, ContractName), i32>>,
+    contract_names: RwLock<HashMap<i32, ContractName>>,
+    schemas: RwLock<HashMap<Arc<EventSchema>, i32>>,
+    schema_shapes: RwLock<HashMap<i32, Arc<EventSchema>>>,
+}
+
+/// How far a contract has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractCursor {
+    /// Which contract.
+    pub name: ContractName,
+    /// The first block that is read for it.
+    pub start_block: u64,
+    /// The next block of its past to read; equal to `live_from` when the past is read.
+    pub next_block: u64,
+    /// The first block that was read live.
+    pub live_from: u64,
+}
+
+impl ContractCursor {
+    /// Whether blocks of the past remain to be read.
+    pub const fn is_behind(&self) -> bool {
+        self.next_block < self.live_from
+    }
+}
+
+impl Store {
+    /// Every contract of a chain that was ever met, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn contract_cursors(&self, chain: ChainId) -> Result<Vec<ContractCursor>, StoreError> {
+        let rows: Vec<(String, i64, i64, i64)> = read!(self, "contract_cursors", |db, D| {
+            let statement = "SELECT name, start_block, next_block, live_from FROM contract WHERE chain_id = $1 ORDER BY name";
+            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+        })?;
+        rows.into_iter()
+            .map(|(name, start, next, live)| {
+                Ok(ContractCursor {
+                    name: name.parse().map_err(|error| StoreError::corrupt("contract", error))?,
+                    start_block: start.cast_unsigned(),
+                    next_block: next.cast_unsigned(),
+                    live_from: live.cast_unsigned(),
+                })
+            })
+            .collect()
+    }
+
+    /// Registers contracts with their settled cursors; one that is known keeps what it has.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn register_contracts(
+        &self,
+        chain: ChainId,
+        contracts: &[ContractCursor],
+    ) -> Result<(), StoreError> {
+        tx!(self, "register_contracts", |tx, D| {
+            for contract in contracts {
+                let statement = "INSERT INTO contract (chain_id, name, start_block, next_block, live_from)
+                    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (chain_id, name) DO NOTHING";
+                sqlx::query(statement)
+                    .bind(chain.0.cast_signed())
+                    .bind(contract.name.as_str())
+                    .bind(contract.start_block.cast_signed())
+                    .bind(contract.next_block.cast_signed())
+                    .bind(contract.live_from.cast_signed())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) async fn contract_id(&self, chain: ChainId, name: &ContractName) -> Result<i32, StoreError> {
+        let key = (chain, name.clone());
+        if let Some(id) = lock(&self.names.contracts, |map| map.get(&key).copied()) {
+            return Ok(id);
+        }
+        let id: Option<i32> = read!(self, "contract_id", |db, D| {
+            let statement = "SELECT id FROM contract WHERE chain_id = $1 AND name = $2";
+            Ok(sqlx::query_scalar(statement)
+                .bind(chain.0.cast_signed())
+                .bind(name.as_str())
+                .fetch_optional(db)
+                .await?)
+        })?;
+        let id = id.ok_or_else(|| StoreError::corrupt("contract", format!("{name} was never registered")))?;
+        self.names.contracts.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
+        Ok(id)
+    }
+
+    pub(crate) async fn contract_name(&self, id: i32) -> Result<ContractName, StoreError> {
+        if let Some(name) = lock(&self.names.contract_names, |map| map.get(&id).cloned()) {
+            return Ok(name);
+        }
+        let name: String = read!(self, "contract_name", |db, D| {
+            Ok(sqlx::query_scalar("SELECT name FROM contract WHERE id = $1").bind(id).fetch_one(db).await?)
+        })?;
+        let name: ContractName = name.parse().map_err(|error| StoreError::corrupt("contract", error))?;
+        self.names.contract_names.write().unwrap_or_else(PoisonError::into_inner).insert(id, name.clone());
+        Ok(name)
+    }
+
+    pub(crate) async fn schema_id(&self, schema: &Arc<EventSchema>) -> Result<i32, StoreError> {
+        if let Some(id) = lock(&self.names.schemas, |map| map.get(schema).copied()) {
+            return Ok(id);
+        }
+        let declaration = schema.declaration();
+        let json =
+            serde_json::to_string(schema.as_ref()).map_err(|error| StoreError::corrupt("schema", error))?;
+        let id: i32 = tx!(self, "schema_id", |tx, D| {
+            let statement = if <D as crate::db::Dialect>::POSTGRES {
+                "INSERT INTO event_schema (declaration, schema) VALUES ($1, $2::jsonb) ON CONFLICT DO NOTHING"
+            } else {
+                "INSERT INTO event_schema (declaration, schema) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+            };
+            sqlx::query(statement).bind(&declaration).bind(&json).execute(&mut *tx).await?;
+            let statement = "SELECT id FROM event_schema WHERE declaration = $1";
+            Ok(sqlx::query_scalar(statement).bind(&declaration).fetch_one(&mut *tx).await?)
+        })?;
+        self.names.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(schema), id);
+        Ok(id)
+    }
+
+    pub(crate) async fn schema(&self, id: i32) -> Result<Arc<EventSchema>, StoreError> {
+        if let Some(schema) = lock(&self.names.schema_shapes, |map| map.get(&id).cloned()) {
+            return Ok(schema);
+        }
+        let json: String = read!(self, "schema", |db, D| {
+            let statement = "SELECT CAST(schema AS text) FROM event_schema WHERE id = $1";
+            Ok(sqlx::query_scalar(statement).bind(id).fetch_one(db).await?)
+        })?;
+        let schema: Arc<EventSchema> =
+            Arc::new(serde_json::from_str(&json).map_err(|error| StoreError::corrupt("schema", error))?);
+        self.names
+            .schema_shapes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&schema));
+        Ok(schema)
+    }
+}
+
+fn lock<T, R>(map: &RwLock<T>, get: impl FnOnce(&T) -> R) -> R {
+    get(&map.read().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,165 @@
+//! Chains: their checkpoint and the blocks near it.
+
+use alloy_primitives::B256;
+use domain::{BlockRef, ChainId, ChainName, confirmation::ChainView};
+use jiff::Timestamp;
+
+use crate::{
+    Store, StoreError,
+    db::{read, tx},
+};
+
+/// A followed chain as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRow {
+    /// Chain id.
+    pub id: ChainId,
+    /// The operator's name for it.
+    pub name: ChainName,
+    /// The last block that we hold: the checkpoint.
+    pub tip: Option<BlockRef>,
+    /// The node's newest block when it was last asked.
+    pub head: Option<u64>,
+    /// Height of the `safe` block.
+    pub safe: Option<u64>,
+    /// Height of the `finalized` block.
+    pub finalized: Option<u64>,
+}
+
+impl ChainRow {
+    /// The heights that confirmation goes by.
+    pub fn view(&self) -> ChainView {
+        ChainView { tip: self.tip.map_or(0, |tip| tip.number), safe: self.safe, finalized: self.finalized }
+    }
+}
+
+type Row = (i64, String, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>, Option<i64>);
+
+fn from_row((id, name, number, hash, head, safe, finalized): Row) -> Result<ChainRow, StoreError> {
+    let tip = match (number, hash) {
+        (Some(number), Some(hash)) => Some(BlockRef::new(number.cast_unsigned(), hash32("chain", &hash)?)),
+        _ => None,
+    };
+    Ok(ChainRow {
+        id: ChainId(id.cast_unsigned()),
+        name: name.parse().map_err(|error| StoreError::corrupt("chain", error))?,
+        tip,
+        head: head.map(i64::cast_unsigned),
+        safe: safe.map(i64::cast_unsigned),
+        finalized: finalized.map(i64::cast_unsigned),
+    })
+}
+
+pub(crate) fn hash32(what: &'static str, bytes: &[u8]) -> Result<B256, StoreError> {
+    B256::try_from(bytes).map_err(|error| StoreError::corrupt(what, error))
+}
+
+impl Store {
+    /// Registers a chain under its name, or renames it.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when another chain has that name.
+    pub async fn register_chain(
+        &self,
+        id: ChainId,
+        name: &ChainName,
+        now: Timestamp,
+    ) -> Result<ChainRow, StoreError> {
+        tx!(self, "register_chain", |tx, D| {
+            let statement = "INSERT INTO chain (chain_id, name, updated_at) VALUES ($1, $2, $3)
+                ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name";
+            sqlx::query(statement)
+                .bind(id.0.cast_signed())
+                .bind(name.as_str())
+                .bind(now.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })?;
+        let row = self.chain(id).await?;
+        row.ok_or_else(|| StoreError::corrupt("chain", format!("{name} vanished after it was registered")))
+    }
+
+    /// One chain.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn chain(&self, id: ChainId) -> Result<Option<ChainRow>, StoreError> {
+        let row: Option<Row> = read!(self, "chain", |db, D| {
+            let statement =
+                "SELECT chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number
+                FROM chain WHERE chain_id = $1";
+            Ok(sqlx::query_as(statement).bind(id.0.cast_signed()).fetch_optional(db).await?)
+        })?;
+        row.map(from_row).transpose()
+    }
+
+    /// Every chain, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn chains(&self) -> Result<Vec<ChainRow>, StoreError> {
+        let rows: Vec<Row> = read!(self, "chains", |db, D| {
+            let statement =
+                "SELECT chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number
+                FROM chain ORDER BY name";
+            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+        })?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// The newest canonical blocks that we hold, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn recent_blocks(&self, chain: ChainId, limit: u32) -> Result<Vec<BlockRef>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>)> = read!(self, "recent_blocks", |db, D| {
+            let statement = "SELECT number, hash FROM block WHERE chain_id = $1 AND canonical
+                ORDER BY number DESC LIMIT $2";
+            Ok(sqlx::query_as(statement)
+                .bind(chain.0.cast_signed())
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await?)
+        })?;
+        let mut blocks = Vec::with_capacity(rows.len());
+        for (number, hash) in rows.into_iter().rev() {
+            blocks.push(BlockRef::new(number.cast_unsigned(), hash32("block", &hash)?));
+        }
+        Ok(blocks)
+    }
+
+    /// Notes what the node says of its heads. `safe` and `finalized` never move back.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_heads(
+        &self,
+        chain: ChainId,
+        head: u64,
+        safe: Option<u64>,
+        finalized: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        tx!(self, "note_heads", |tx, D| {
+            let greater = if <D as crate::db::Dialect>::POSTGRES { "GREATEST" } else { "MAX" };
+            // SQLite's two-argument MAX is null when either is; PostgreSQL's GREATEST is not.
+            let statement = format!(
+                "UPDATE chain SET head_number = $2,
+                    safe_number = {greater}(coalesce(safe_number, $3), coalesce($3, safe_number)),
+                    finalized_number = {greater}(coalesce(finalized_number, $4), coalesce($4, finalized_number)),
+                    updated_at = $5
+                 WHERE chain_id = $1"
+            );
+            sqlx::query(sqlx::AssertSqlSafe(statement))
+                .bind(chain.0.cast_signed())
+                .bind(head.cast_signed())
+                .bind(safe.map(u64::cast_signed))
+                .bind(finalized.map(u64::cast_signed))
+                .bind(now.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
+    }
+}

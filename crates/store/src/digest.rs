@@ -1,0 +1,151 @@
+//! A notification with its deliveries and messages, inserted as one; and the fence that a digest closes behind.
+
+use domain::{Delivery, HitId, Message, Notification};
+use jiff::Timestamp;
+
+use crate::{
+    Store, StoreError,
+    bulk::Bulk,
+    db::{Dialect, sql, tx},
+};
+
+/// A notification and everything that goes with it into the store.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The notification.
+    pub notification: Notification,
+    /// One for each target of its recipient.
+    pub deliveries: Vec<Delivery>,
+    /// One for each channel among them.
+    pub messages: Vec<Message>,
+}
+
+/// How a window's closing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The notification is in the store.
+    Notified,
+    /// Other hits were pending than those that the notification was made from: make it again.
+    Changed,
+}
+
+pub(crate) fn notification_bulk(bundles: &[&Bundle]) -> Bulk {
+    let all = || bundles.iter().map(|bundle| &bundle.notification);
+    let events = |n: &Notification| serde_json::to_string(&n.events).unwrap_or_else(|_| "[]".to_owned());
+    Bulk::new()
+        .uuids("id", all().map(|n| n.id.0))
+        .texts("recipient_id", all().map(|n| n.recipient.as_str()))
+        .texts("watch_id", all().map(|n| n.watch.as_str()))
+        .numbers("chain_id", all().map(|n| n.chain.0.cast_signed()))
+        .texts("kind", all().map(|n| n.kind.as_str()))
+        .texts("title", all().map(|n| clean(&n.title)))
+        .texts("body", all().map(|n| clean(&n.body)))
+        .numbers("count", all().map(|n| n.count.cast_signed()))
+        .maybe_numbers("window_from", all().map(|n| n.window.map(|span| span.from.cast_signed())))
+        .maybe_numbers("window_to", all().map(|n| n.window.map(|span| span.to.cast_signed())))
+        .texts("facts", all().map(|n| n.facts.to_string()))
+        .texts("events", all().map(events))
+        .texts("finality", all().map(|n| n.finality.as_str()))
+        .texts("state", all().map(|n| n.state.as_str()))
+        .numbers("revision", all().map(|n| i64::from(n.revision)))
+        .maybe_uuids("corrects", all().map(|n| n.corrects.map(|id| id.0)))
+        .numbers("created_at", all().map(|n| n.created_at.as_millisecond()))
+}
+
+// PostgreSQL's text has no NUL.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(crate) fn delivery_bulk(deliveries: &[(u32, &Delivery)], now: Timestamp) -> Bulk {
+    let all = || deliveries.iter().map(|(_, delivery)| *delivery);
+    Bulk::new()
+        .uuids("id", all().map(|d| d.id.0))
+        .uuids("notification_id", all().map(|d| d.notification.0))
+        .numbers("revision", deliveries.iter().map(|(revision, _)| i64::from(*revision)))
+        .texts("recipient_id", all().map(|d| d.recipient.as_str()))
+        .texts("target", all().map(|d| d.target.as_str()))
+        .texts("channel", all().map(|d| d.channel.as_str()))
+        .texts("state", all().map(|d| d.state.as_str()))
+        .numbers("next_attempt_at", all().map(|d| d.next_attempt_at.as_millisecond()))
+        .numbers("created_at", all().map(|_| now.as_millisecond()))
+}
+
+/// Inserts bundles whose notification is not there yet, with their deliveries and outbox rows; how many.
+macro_rules! insert_bundles {
+    ($tx:ident, $D:ident, $bundles:expr, $now:expr) => {{
+        use $crate::bulk::BulkDialect;
+        let bundles: &[&$crate::digest::Bundle] = $bundles;
+        let mut inserted = 0_u64;
+        if !bundles.is_empty() {
+            let bulk = $crate::digest::notification_bulk(bundles);
+            let tail = "ON CONFLICT (id) DO NOTHING RETURNING id";
+            let statement = <$D as BulkDialect>::insert(&bulk, "notification", tail);
+            let rows = <$D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *$tx).await?;
+            let mut fresh = std::collections::HashSet::with_capacity(rows.len());
+            for row in &rows {
+                let (id,): (uuid::Uuid,) = sqlx::FromRow::from_row(row)?;
+                fresh.insert(id);
+            }
+            inserted = fresh.len() as u64;
+            let fresh: Vec<_> =
+                bundles.iter().filter(|bundle| fresh.contains(&bundle.notification.id.0)).collect();
+            let deliveries: Vec<_> = fresh
+                .iter()
+                .flat_map(|bundle| bundle.deliveries.iter().map(|d| (bundle.notification.revision, d)))
+                .collect();
+            if !deliveries.is_empty() {
+                let bulk = $crate::digest::delivery_bulk(&deliveries, $now);
+                let tail = "ON CONFLICT (notification_id, revision, recipient_id, target) DO NOTHING";
+                let statement = <$D as BulkDialect>::insert(&bulk, "delivery", tail);
+                <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+            }
+            let messages: Vec<_> = fresh.iter().flat_map(|bundle| bundle.messages.iter().cloned()).collect();
+            if !messages.is_empty() {
+                let bulk = $crate::outbox::outbox_bulk($crate::outbox::NOTIFY_LANE, &messages, $now);
+                let tail = "ON CONFLICT (message_id) DO NOTHING";
+                let statement = <$D as BulkDialect>::insert(&bulk, "outbox", tail);
+                <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+            }
+        }
+        inserted
+    }};
+}
+pub(crate) use insert_bundles;
+
+impl Store {
+    /// Closes a window: marks exactly `hits` as told by `bundle`'s notification, and inserts it.
+    ///
+    /// This is the fence: a double claim, an expired lease, a replay or a stale ack finds no pending hit here.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn close_window(
+        &self,
+        hits: &[HitId],
+        bundle: &Bundle,
+        now: Timestamp,
+    ) -> Result<Closed, StoreError> {
+        let closed = tx!(self, "close_window", |tx, D| {
+            let statement = sql::<D>(
+                "UPDATE hit SET notification_id = $2, state = 'notified'
+                 WHERE id {uuids:1} AND notification_id IS NULL AND state = 'pending'",
+            );
+            let fenced = sqlx::query(statement)
+                .bind(<D as Dialect>::uuids(hits.iter().map(|hit| hit.0)))
+                .bind(bundle.notification.id.0)
+                .execute(&mut *tx)
+                .await?;
+            if fenced.rows_affected() != hits.len() as u64 {
+                return Err(StoreError::Fenced("the window's hits changed".to_owned()).into());
+            }
+            insert_bundles!(tx, D, &[bundle], now);
+            Ok(())
+        });
+        match closed {
+            Ok(()) => Ok(Closed::Notified),
+            Err(StoreError::Fenced(_)) => Ok(Closed::Changed),
+            Err(error) => Err(error),
+        }
+    }
+}

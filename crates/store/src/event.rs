@@ -1,0 +1,359 @@
+//! Events as rows: reading them back, typed and in ABI order.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes};
+use domain::{
+    BlockRef, ChainId, Content, ContractName, Event, EventId, Finality, LogicalId, Origin, confirmation,
+};
+use serde_json::Value as Json;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    bulk::{Bulk, BulkDialect},
+    chain::hash32,
+    db::{read, sql},
+};
+
+/// Where an event is: its primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventKey {
+    /// Chain.
+    pub chain: ChainId,
+    /// Block.
+    pub block: BlockRef,
+    /// Position of the log in the block.
+    pub log_index: u64,
+}
+
+impl EventKey {
+    /// The key of an event.
+    pub const fn of(event: &Event) -> Self {
+        Self { chain: event.chain, block: event.block, log_index: event.log_index }
+    }
+
+    /// The event's physical identity.
+    pub fn event_id(&self) -> EventId {
+        EventId::derive(self.chain, self.block.hash, self.log_index)
+    }
+}
+
+/// An event and what the store knows of its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Event,
+    /// How sure it is.
+    pub finality: Finality,
+    /// How often it entered the canonical chain.
+    pub turn: u32,
+}
+
+impl StoredEvent {
+    /// Whether its block is in the canonical chain.
+    pub fn is_canonical(&self) -> bool {
+        self.finality != Finality::Orphaned
+    }
+
+    /// What matching has seen when it saw this: moves with every change of the event's place.
+    pub(crate) fn version(&self) -> i64 {
+        version(self.turn, self.is_canonical())
+    }
+}
+
+pub(crate) fn version(turn: u32, canonical: bool) -> i64 {
+    i64::from(turn) * 2 + i64::from(!canonical)
+}
+
+/// Which events, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Chain.
+    pub chain: ChainId,
+    /// First block.
+    pub from: u64,
+    /// Last block.
+    pub to: u64,
+    /// Only of this contract.
+    pub contract: Option<ContractName>,
+    /// Only after this place, for the next page: block number and log index.
+    pub after: Option<(u64, u64)>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct EventRow {
+    chain_id: i64,
+    block_number: i64,
+    log_index: i64,
+    block_hash: Vec<u8>,
+    event_id: Uuid,
+    logical_id: Uuid,
+    block_timestamp: i64,
+    tx_hash: Vec<u8>,
+    tx_index: i64,
+    address: Vec<u8>,
+    contract_id: i32,
+    schema_id: Option<i32>,
+    params: Option<String>,
+    raw_topics: Option<Vec<u8>>,
+    raw_data: Option<Vec<u8>>,
+    reason: Option<String>,
+    origin: i16,
+    canonical: bool,
+    turn: i32,
+    safe_number: Option<i64>,
+    finalized_number: Option<i64>,
+    tip_number: Option<i64>,
+}
+
+/// The columns of an [`EventRow`], of `event e` joined with `chain c`.
+const COLUMNS: &str = "e.chain_id, e.block_number, e.log_index, e.block_hash, e.event_id, e.logical_id, \
+    e.block_timestamp, e.tx_hash, e.tx_index, e.address, e.contract_id, e.schema_id, \
+    CAST(e.params AS text) AS params, e.raw_topics, e.raw_data, e.reason, e.origin, e.canonical, e.turn, \
+    c.safe_number, c.finalized_number, c.tip_number";
+
+/// Deletes the unmatched rows of events as they were seen; one that changed meanwhile stays.
+macro_rules! delete_unmatched {
+    ($tx:ident, $D:ident, $seen:expr) => {{
+        let keys: Vec<_> = $seen.iter().map(|seen| $crate::event::EventKey::of(&seen.event)).collect();
+        let bulk = $crate::event::key_bulk(&keys)
+            .numbers("version", $seen.iter().map(|seen| $crate::event::StoredEvent::version(seen)));
+        let statement = format!(
+            "DELETE FROM unmatched WHERE (chain_id, block_number, log_index, block_hash, version) IN ({})",
+            <$D as $crate::bulk::BulkDialect>::select(&bulk)
+        );
+        <$D as $crate::bulk::BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement))
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+pub(crate) use delete_unmatched;
+
+impl Store {
+    /// Canonical events, oldest first, one page.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let contract = match &query.contract {
+            Some(name) => Some(self.contract_id(query.chain, name).await?),
+            None => None,
+        };
+        let (after_block, after_log) =
+            query.after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
+        let rows: Vec<EventRow> = read!(self, "events", |db, D| {
+            // One index range: the row comparison continues where the page before ended.
+            let statement = format!(
+                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
+                 WHERE e.chain_id = $1 AND e.block_number BETWEEN $2 AND $3
+                   AND (e.block_number, e.log_index) > ($4, $5) AND e.canonical
+                   AND e.contract_id = coalesce($6, e.contract_id)
+                 ORDER BY e.block_number, e.log_index LIMIT $7"
+            );
+            Ok(sqlx::query_as(AssertSqlSafe(statement))
+                .bind(query.chain.0.cast_signed())
+                .bind(number(query.from))
+                .bind(number(query.to))
+                .bind(after_block)
+                .bind(after_log)
+                .bind(contract)
+                .bind(i64::from(query.limit))
+                .fetch_all(db)
+                .await?)
+        })?;
+        self.stored(rows).await
+    }
+
+    /// The events under these keys, canonical or not; a key without an event is left out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events_by_keys(&self, keys: &[EventKey]) -> Result<Vec<StoredEvent>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<EventRow> = read!(self, "events_by_keys", |db, D| {
+            let bulk = key_bulk(keys);
+            let statement = format!(
+                "SELECT {COLUMNS} FROM ({}) k
+                 JOIN event e ON e.chain_id = k.chain_id AND e.block_number = k.block_number
+                    AND e.log_index = k.log_index AND e.block_hash = k.block_hash
+                 JOIN chain c ON c.chain_id = e.chain_id
+                 ORDER BY e.chain_id, e.block_number, e.log_index",
+                <D as BulkDialect>::select(&bulk)
+            );
+            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
+            rows.iter().map(EventRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
+        })?;
+        self.stored(rows).await
+    }
+
+    /// All events of a transaction, orphaned ones included, in the order of blocks and logs.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events_of_transaction(&self, tx_hash: B256) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows: Vec<EventRow> = read!(self, "events_of_transaction", |db, D| {
+            let statement = format!(
+                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
+                 WHERE e.tx_hash = $1 ORDER BY e.chain_id, e.block_number, e.log_index"
+            );
+            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(tx_hash.to_vec()).fetch_all(db).await?)
+        })?;
+        self.stored(rows).await
+    }
+
+    /// The canonical events above a block: what a reorg to that block orphans.
+    pub(crate) async fn events_above(
+        &self,
+        chain: ChainId,
+        number: u64,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows: Vec<EventRow> = read!(self, "events_above", |db, D| {
+            let statement = format!(
+                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
+                 WHERE e.chain_id = $1 AND e.block_number > $2 AND e.canonical
+                 ORDER BY e.block_number DESC, e.log_index DESC"
+            );
+            Ok(sqlx::query_as(AssertSqlSafe(statement))
+                .bind(chain.0.cast_signed())
+                .bind(number.cast_signed())
+                .fetch_all(db)
+                .await?)
+        })?;
+        self.stored(rows).await
+    }
+
+    /// Keys of events whose last change was not matched since before `before` (ms), oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unmatched(&self, before: jiff::Timestamp, limit: u32) -> Result<Vec<EventKey>, StoreError> {
+        let rows: Vec<(i64, i64, i64, Vec<u8>)> = read!(self, "unmatched", |db, D| {
+            let statement = sql::<D>(
+                "SELECT chain_id, block_number, log_index, block_hash FROM unmatched
+                 WHERE since < $1 ORDER BY since LIMIT $2",
+            );
+            Ok(sqlx::query_as(statement)
+                .bind(before.as_millisecond())
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await?)
+        })?;
+        rows.into_iter()
+            .map(|(chain, block, log_index, hash)| {
+                Ok(EventKey {
+                    chain: ChainId(chain.cast_unsigned()),
+                    block: BlockRef::new(block.cast_unsigned(), hash32("unmatched", &hash)?),
+                    log_index: log_index.cast_unsigned(),
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets that these events, as they were seen, are unmatched: no watch wanted them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn mark_matched(&self, seen: &[StoredEvent]) -> Result<(), StoreError> {
+        if seen.is_empty() {
+            return Ok(());
+        }
+        crate::db::tx!(self, "mark_matched", |tx, D| {
+            delete_unmatched!(tx, D, seen);
+            Ok(())
+        })
+    }
+
+    async fn stored(&self, rows: Vec<EventRow>) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            events.push(self.stored_event(row).await?);
+        }
+        Ok(events)
+    }
+
+    async fn stored_event(&self, row: EventRow) -> Result<StoredEvent, StoreError> {
+        let bad = |error: &dyn std::fmt::Display| StoreError::corrupt("event", error);
+        let content = match (row.schema_id, row.params) {
+            (Some(schema), Some(params)) => {
+                let schema = self.schema(schema).await?;
+                let json: Json = serde_json::from_str(&params).map_err(|error| bad(&error))?;
+                let params = schema.params_from_json(&json).map_err(|error| bad(&error))?;
+                Content::Decoded { schema, params }
+            }
+            _ => Content::Undecoded {
+                topics: row.raw_topics.unwrap_or_default().chunks_exact(32).map(B256::from_slice).collect(),
+                data: Bytes::from(row.raw_data.unwrap_or_default()),
+                reason: row.reason.unwrap_or_default(),
+            },
+        };
+        let number = row.block_number.cast_unsigned();
+        let view = confirmation::ChainView {
+            tip: row.tip_number.unwrap_or_default().cast_unsigned(),
+            safe: row.safe_number.map(i64::cast_unsigned),
+            finalized: row.finalized_number.map(i64::cast_unsigned),
+        };
+        let finality =
+            if row.canonical { confirmation::finality_of(number, &view) } else { Finality::Orphaned };
+        Ok(StoredEvent {
+            event: Event {
+                id: EventId(row.event_id),
+                logical: LogicalId(row.logical_id),
+                chain: ChainId(row.chain_id.cast_unsigned()),
+                block: BlockRef::new(number, hash32("event", &row.block_hash)?),
+                block_timestamp: row.block_timestamp.cast_unsigned(),
+                tx_hash: hash32("event", &row.tx_hash)?,
+                tx_index: row.tx_index.cast_unsigned(),
+                log_index: row.log_index.cast_unsigned(),
+                address: Address::try_from(row.address.as_slice()).map_err(|error| bad(&error))?,
+                contract: self.contract_name(row.contract_id).await?,
+                content,
+                origin: if row.origin == ORIGIN_LIVE { Origin::Live } else { Origin::Backfill },
+            },
+            finality,
+            turn: row.turn.cast_unsigned(),
+        })
+    }
+}
+
+pub(crate) const ORIGIN_LIVE: i16 = 0;
+
+pub(crate) const fn origin_number(origin: Origin) -> i64 {
+    match origin {
+        Origin::Live => ORIGIN_LIVE as i64,
+        Origin::Backfill => 1,
+    }
+}
+
+// An open end is u64::MAX, which SQL's integers do not have.
+fn number(block: u64) -> i64 {
+    i64::try_from(block).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn key_bulk(keys: &[EventKey]) -> Bulk {
+    Bulk::new()
+        .numbers("chain_id", keys.iter().map(|key| key.chain.0.cast_signed()))
+        .numbers("block_number", keys.iter().map(|key| key.block.number.cast_signed()))
+        .numbers("log_index", keys.iter().map(|key| key.log_index.cast_signed()))
+        .bytes("block_hash", keys.iter().map(|key| key.block.hash))
+}
+
+/// The parameters of a decoded event as the store keeps them.
+pub(crate) fn params_text(content: &Content) -> Option<String> {
+    match content {
+        Content::Decoded { params, .. } => Some(params.to_json().to_string()),
+        Content::Undecoded { .. } => None,
+    }
+}
+
+pub(crate) fn schema_of(content: &Content) -> Option<&Arc<domain::EventSchema>> {
+    match content {
+        Content::Decoded { schema, .. } => Some(schema),
+        Content::Undecoded { .. } => None,
+    }
+}

@@ -1,0 +1,43 @@
+//! The store: every SQL statement of chainbell, in two dialects, and the transactions around them.
+//!
+//! Owns the truth. A function here is one transaction or one read; rooms never see a connection. It must know no
+//! chain, broker or channel, and it calls nobody while a transaction is open.
+//!
+//! A statement is written once wherever PostgreSQL and SQLite agree, which they do on `$1` parameters, upserts and
+//! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in [`db`] and [`bulk`].
+
+mod bulk;
+mod catalog;
+mod chain;
+mod clock;
+mod commit;
+mod db;
+mod delivery;
+mod digest;
+mod error;
+mod event;
+mod hit;
+mod lease;
+mod notification;
+mod outbox;
+mod recipient;
+mod status;
+mod token;
+mod watch;
+mod window;
+
+pub use catalog::ContractCursor;
+pub use chain::ChainRow;
+pub use clock::StoreClock;
+pub use commit::{BackfillCommit, ChainCommit, Committed, Publish};
+pub use db::Store;
+pub use delivery::{Attempt, DeadLetter, LeasedDelivery, Outcome};
+pub use digest::{Bundle, Closed};
+pub use error::StoreError;
+pub use event::{EventKey, EventQuery, StoredEvent};
+pub use hit::{HitOutcome, HitRow, NewHit};
+pub use notification::{NotificationQuery, NotificationRow};
+pub use outbox::{LaneDepth, OutboxRow};
+pub use status::{ChainCounts, Counts};
+pub use token::TokenRow;
+pub use watch::WatchChange;

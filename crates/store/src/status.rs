@@ -1,0 +1,101 @@
+//! Figures for `status`, for metrics, and for the question whether anything is left to do.
+
+use domain::ChainId;
+
+use crate::{Store, StoreError, db::read};
+
+/// Figures of the notification half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Messages in the outbox.
+    pub outbox: u64,
+    /// Events whose last change is not matched.
+    pub unmatched: u64,
+    /// Hits that wait for confidence.
+    pub hits_waiting: u64,
+    /// Hits that wait for their window.
+    pub hits_pending: u64,
+    /// Deliveries that were never tried.
+    pub deliveries_queued: u64,
+    /// Deliveries that will be tried again.
+    pub deliveries_scheduled: u64,
+    /// Dead letters.
+    pub deliveries_dead: u64,
+}
+
+/// What is left to do for a chain's blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChainCounts {
+    /// Messages in its outbox lane and in the lane of notifications.
+    pub outbox: u64,
+    /// Events that are not matched.
+    pub unmatched: u64,
+    /// Hits that are waiting or pending.
+    pub hits: u64,
+    /// Deliveries of its notifications that are not finished.
+    pub deliveries: u64,
+}
+
+impl ChainCounts {
+    /// Whether nothing is left.
+    pub const fn is_done(&self) -> bool {
+        self.outbox == 0 && self.unmatched == 0 && self.hits == 0 && self.deliveries == 0
+    }
+}
+
+impl Store {
+    /// Figures of the notification half. Each is counted over a partial index of what is open.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        let row: (i64, i64, i64, i64, i64, i64, i64) = read!(self, "counts", |db, D| {
+            let statement = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM unmatched),
+                (SELECT count(*) FROM hit WHERE state = 'waiting'),
+                (SELECT count(*) FROM hit WHERE state = 'pending'),
+                (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'queued'),
+                (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'scheduled'),
+                (SELECT count(*) FROM delivery WHERE state = 'dead')";
+            Ok(sqlx::query_as(statement).fetch_one(db).await?)
+        })?;
+        let (outbox, unmatched, waiting, pending, queued, scheduled, dead) = row;
+        Ok(Counts {
+            outbox: outbox.cast_unsigned(),
+            unmatched: unmatched.cast_unsigned(),
+            hits_waiting: waiting.cast_unsigned(),
+            hits_pending: pending.cast_unsigned(),
+            deliveries_queued: queued.cast_unsigned(),
+            deliveries_scheduled: scheduled.cast_unsigned(),
+            deliveries_dead: dead.cast_unsigned(),
+        })
+    }
+
+    /// What is left to do for a chain's blocks up to `up_to`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn work_left(&self, chain: ChainId, lane: &str, up_to: u64) -> Result<ChainCounts, StoreError> {
+        let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
+            let statement = "SELECT (SELECT count(*) FROM outbox WHERE lane = $3 OR lane = $4),
+                (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2),
+                (SELECT count(*) FROM hit
+                    WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2),
+                (SELECT count(*) FROM delivery d JOIN notification n ON n.id = d.notification_id
+                    WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1)";
+            Ok(sqlx::query_as(statement)
+                .bind(chain.0.cast_signed())
+                .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
+                .bind(lane)
+                .bind(crate::outbox::NOTIFY_LANE)
+                .fetch_one(db)
+                .await?)
+        })?;
+        let (outbox, unmatched, hits, deliveries) = row;
+        Ok(ChainCounts {
+            outbox: outbox.cast_unsigned(),
+            unmatched: unmatched.cast_unsigned(),
+            hits: hits.cast_unsigned(),
+            deliveries: deliveries.cast_unsigned(),
+        })
+    }
+}

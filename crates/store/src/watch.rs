@@ -1,0 +1,136 @@
+//! Watches: edited by the file, the command line and the API, and told to matching by revision.
+
+use domain::{RecipientId, Watch, WatchId};
+
+use crate::{
+    Store, StoreError,
+    db::{read, tx},
+};
+
+/// One edit, as matching learns of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchChange {
+    /// Grows with every edit of any watch.
+    pub revision: i64,
+    /// Which watch.
+    pub id: WatchId,
+    /// What it is now; `None` when it was removed.
+    pub watch: Option<Watch>,
+}
+
+type Row = (String, String, bool, i64);
+
+fn from_row((id, definition, removed, revision): Row) -> Result<WatchChange, StoreError> {
+    let watch = serde_json::from_str(&definition).map_err(|error| StoreError::corrupt("watch", error))?;
+    Ok(WatchChange {
+        revision,
+        id: id.parse().map_err(|error| StoreError::corrupt("watch", error))?,
+        watch: (!removed).then_some(watch),
+    })
+}
+
+impl Store {
+    /// Adds or replaces watches. One that is unchanged keeps its revision.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn put_watches(&self, watches: &[Watch]) -> Result<(), StoreError> {
+        let mut definitions = Vec::with_capacity(watches.len());
+        for watch in watches {
+            definitions
+                .push(serde_json::to_string(watch).map_err(|error| StoreError::corrupt("watch", error))?);
+        }
+        tx!(self, "put_watches", |tx, D| {
+            // The counter's row lock makes revisions appear in the order in which they commit.
+            let statement = "UPDATE counter SET value = value + 1 WHERE name = 'watch' RETURNING value";
+            let revision: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
+            for (watch, definition) in watches.iter().zip(&definitions) {
+                let statement = "INSERT INTO watch (id, recipient_id, definition, from_file, revision)
+                    VALUES ($1, $2, $3, $4, $5)
+                    ON CONFLICT (id) DO UPDATE SET recipient_id = excluded.recipient_id,
+                        definition = excluded.definition, from_file = excluded.from_file,
+                        revision = excluded.revision, removed = false
+                    WHERE watch.definition <> excluded.definition OR watch.removed";
+                sqlx::query(statement)
+                    .bind(watch.id.as_str())
+                    .bind(watch.recipient.as_str())
+                    .bind(definition)
+                    .bind(watch.from_file)
+                    .bind(revision)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes a watch; says whether there was one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn remove_watch(&self, id: &WatchId) -> Result<bool, StoreError> {
+        tx!(self, "remove_watch", |tx, D| {
+            let statement = "UPDATE counter SET value = value + 1 WHERE name = 'watch' RETURNING value";
+            let revision: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
+            let done =
+                sqlx::query("UPDATE watch SET removed = true, revision = $2 WHERE id = $1 AND NOT removed")
+                    .bind(id.as_str())
+                    .bind(revision)
+                    .execute(&mut *tx)
+                    .await?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// One watch that is not removed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn watch(&self, id: &WatchId) -> Result<Option<Watch>, StoreError> {
+        let row: Option<Row> = read!(self, "watch", |db, D| {
+            let statement = "SELECT id, definition, removed, revision FROM watch WHERE id = $1";
+            Ok(sqlx::query_as(statement).bind(id.as_str()).fetch_optional(db).await?)
+        })?;
+        Ok(row.map(from_row).transpose()?.and_then(|change| change.watch))
+    }
+
+    /// All watches that are not removed, by id; only those of `recipient`, if given.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn watches(&self, recipient: Option<&RecipientId>) -> Result<Vec<Watch>, StoreError> {
+        let rows: Vec<Row> = read!(self, "watches", |db, D| {
+            let statement = "SELECT id, definition, removed, revision FROM watch
+                WHERE NOT removed AND recipient_id = coalesce($1, recipient_id) ORDER BY id";
+            Ok(sqlx::query_as(statement).bind(recipient.map(RecipientId::as_str)).fetch_all(db).await?)
+        })?;
+        let mut watches = Vec::with_capacity(rows.len());
+        for row in rows {
+            watches.extend(from_row(row)?.watch);
+        }
+        Ok(watches)
+    }
+
+    /// The revision of the latest edit.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn watch_revision(&self) -> Result<i64, StoreError> {
+        read!(self, "watch_revision", |db, D| {
+            let statement = "SELECT value FROM counter WHERE name = 'watch'";
+            Ok(sqlx::query_scalar(statement).fetch_one(db).await?)
+        })
+    }
+
+    /// Every edit after `revision`, removals included.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn watches_since(&self, revision: i64) -> Result<Vec<WatchChange>, StoreError> {
+        let rows: Vec<Row> = read!(self, "watches_since", |db, D| {
+            let statement = "SELECT id, definition, removed, revision FROM watch WHERE revision > $1 ORDER BY revision, id";
+            Ok(sqlx::query_as(statement).bind(revision).fetch_all(db).await?)
+        })?;
+        rows.into_iter().map(from_row).collect()
+    }
+}
