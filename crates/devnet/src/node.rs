@@ -15,10 +15,14 @@ use crate::rpc::Rpc;
 use crate::sending::Nonces;
 use crate::wire::{Block, Call, Receipt};
 
-/// A running Anvil. It is killed when this is dropped.
+/// A running Anvil. It is killed when this is dropped, if it was started here.
 #[derive(Debug)]
 pub struct Devnet {
-    process: Process,
+    // None for a node that somebody else has started.
+    #[expect(dead_code, reason = "held, because its end is the node's")]
+    process: Option<Process>,
+    http_url: String,
+    ws_url: String,
     ipc: Option<PathBuf>,
     accounts: Vec<Address>,
     pub(crate) rpc: Rpc,
@@ -34,19 +38,30 @@ impl Devnet {
     /// not come up.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let process = Process::start(&options).await?;
-        let rpc = Rpc::new(format!("http://{}", process.address()))?;
+        let address = process.address();
+        let attached = Self::attach(format!("http://{address}"), format!("ws://{address}")).await?;
+        Ok(Self { process: Some(process), ipc: options.ipc, ..attached })
+    }
+
+    /// Uses an Anvil that somebody else has started, and will end.
+    ///
+    /// # Errors
+    ///
+    /// As [`rpc`](Self::rpc).
+    pub async fn attach(http_url: String, ws_url: String) -> Result<Self, Error> {
+        let rpc = Rpc::new(http_url.clone())?;
         let accounts = rpc.call("eth_accounts", json!([])).await?;
-        Ok(Self { process, ipc: options.ipc, accounts, rpc, nonces: Nonces::default() })
+        Ok(Self { process: None, http_url, ws_url, ipc: None, accounts, rpc, nonces: Nonces::default() })
     }
 
     /// The node's URL for HTTP.
     pub fn http_url(&self) -> String {
-        format!("http://{}", self.process.address())
+        self.http_url.clone()
     }
 
     /// The node's URL for WebSocket. Anvil serves it at `/` only.
     pub fn ws_url(&self) -> String {
-        format!("ws://{}", self.process.address())
+        self.ws_url.clone()
     }
 
     /// The IPC socket, where [`Options::ipc`] asked for one.

@@ -4,7 +4,7 @@
 use crate::{DeliverAt, Finality};
 
 /// The heights that decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ChainView {
     /// The last block that we hold.
     pub tip: u64,

@@ -89,16 +89,17 @@ impl Catalog {
     /// The fewest `eth_getLogs` filters that bring every log of `contracts` and little else.
     ///
     /// Contracts with addresses share one filter over their addresses and topics; those without share one over
-    /// topics; one with an anonymous event needs all logs of its addresses.
+    /// topics; one with an anonymous event needs all logs of its addresses, and without an address has none.
     pub fn filters<'a>(contracts: impl IntoIterator<Item = &'a Arc<Contract>>) -> Vec<LogFilter> {
         let (mut named, mut anywhere, mut anonymous) =
             (LogFilter::default(), LogFilter::default(), LogFilter::default());
         for contract in contracts {
-            let topics = contract.events.iter().map(|event| event.topic0());
-            if contract.events.iter().any(|event| event.anonymous) {
-                anonymous.addresses.extend(&contract.addresses);
-            } else if contract.addresses.is_empty() {
+            let signed = contract.events.iter().filter(|event| !event.anonymous);
+            let topics = signed.map(|event| event.topic0());
+            if contract.addresses.is_empty() {
                 anywhere.topics0.extend(topics);
+            } else if contract.events.iter().any(|event| event.anonymous) {
+                anonymous.addresses.extend(&contract.addresses);
             } else {
                 named.addresses.extend(&contract.addresses);
                 named.topics0.extend(topics);

@@ -15,6 +15,17 @@ pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// The mend for a name that is none of `known`: the one that was meant, where one is near, and all of them.
+/// `introduction` leads to the list: `it has`, `the contracts are`.
+pub fn mend(given: &str, known: &[impl AsRef<str>], introduction: &str) -> String {
+    let names = || known.iter().map(AsRef::as_ref);
+    let all = listed(names());
+    match closest(given, names()) {
+        Some(meant) => format!("did you mean '{meant}' ({introduction} {all})?"),
+        None => format!("{introduction} {all}"),
+    }
+}
+
 /// The names for a sentence: `a, b and c`, with the rest counted where there are many.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.into_iter().collect();
@@ -69,6 +80,12 @@ mod tests {
     fn a_name_that_is_far_from_all_finds_none() {
         assert_eq!(closest("recipient", ["from", "to", "value"]), None);
         assert_eq!(closest("x", []), None);
+    }
+
+    #[test]
+    fn the_mend_names_what_was_meant_and_what_there_is() {
+        assert_eq!(mend("form", &["from", "to"], "it has"), "did you mean 'from' (it has from and to)?");
+        assert_eq!(mend("recipient", &["from", "to"], "it has"), "it has from and to");
     }
 
     #[test]

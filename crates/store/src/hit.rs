@@ -381,6 +381,23 @@ impl Store {
         })
     }
 
+    /// Gives hits up, with the reason.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn bury_hits(&self, ids: &[HitId], reason: &str) -> Result<u64, StoreError> {
+        tx!(self, "bury_hits", |tx, D| {
+            let statement =
+                sql::<D>("UPDATE hit SET state = 'dead', reason = $2 WHERE id {uuids:1} AND state = 'pending'");
+            let done = sqlx::query(statement)
+                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
+                .bind(reason)
+                .execute(&mut *tx)
+                .await?;
+            Ok(done.rows_affected())
+        })
+    }
+
     /// Pending hits whose window should have closed before `before`: what the timer index lost. Their `due_hint`
     /// moves to `next`, so that a later sweep comes back to them and not at once.
     ///

@@ -13,14 +13,17 @@ use crate::{
 };
 
 use super::{
-    lexer::shorten,
+    lexer::{shorten, shorten_to},
     program::{Node, Op, Operand, Place, Root, Step, Test},
 };
+
+/// How much of a clause is shown, in characters: a list can be very long.
+const MAX_SHOWN: usize = 400;
 
 /// One condition of an expression, looked at for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClauseResult {
-    /// The condition as it was written.
+    /// The condition as it was written, its end cut off where it is long.
     pub clause: String,
     /// Whether the event satisfies it.
     pub holds: bool,
@@ -37,7 +40,7 @@ pub(super) fn explain(source: &str, root: &Node, event: &Event) -> Vec<ClauseRes
     let clause = |node: &Node, text: &str| {
         let mut values = Vec::new();
         collect_values(source, node, event, params, &mut values);
-        ClauseResult { clause: text.trim().to_owned(), holds: holds(node, event, params), values }
+        ClauseResult { clause: shorten_to(text.trim(), MAX_SHOWN), holds: holds(node, event, params), values }
     };
     match root {
         Node::All(clauses) => clauses.iter().map(|part| clause(&part.node, part.span.of(source))).collect(),

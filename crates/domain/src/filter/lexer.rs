@@ -150,15 +150,13 @@ impl<'s> Lexer<'s> {
     fn hex(&mut self) -> Result<Token<'s>, FilterError> {
         let start = self.at;
         self.at += 2;
+        // No digits are the empty bytes.
         let digits = self.skip(name_char);
         if let Some(wrong) = digits.find(|c: char| !c.is_ascii_hexdigit()) {
             let position = start + 2 + wrong;
             let letter = &digits[wrong..=wrong];
             let message = format!("'{letter}' is not a hex digit");
             return Err(FilterError::new(self.source, position..position + 1, message));
-        }
-        if digits.is_empty() && self.peek().is_some_and(|c| !c.is_whitespace() && !",)]".contains(c)) {
-            return Err(self.error(start, "hex digits must follow 0x"));
         }
         Ok(Token::Hex(digits))
     }
@@ -216,7 +214,12 @@ fn name_char(c: char) -> bool {
 
 /// The start of a text, for a message.
 pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(80) {
+    shorten_to(text, 80)
+}
+
+/// The first `chars` characters of a text.
+pub(super) fn shorten_to(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{
     schema::{EventSchema, Field, ParamType},
-    suggest::{closest, listed},
+    suggest::mend,
 };
 
 use super::{
@@ -227,10 +227,7 @@ fn usable<'n>(names: impl Iterator<Item = &'n str>) -> impl Iterator<Item = Cow<
 }
 
 fn unknown(what: &str, given: &str, of: &str, known: &[Cow<'_, str>]) -> String {
-    let known = || known.iter().map(AsRef::as_ref);
-    let meant = closest(given, known()).map_or(String::new(), |name| format!(", did you mean '{name}'?"));
-    let gap = if meant.is_empty() { ";" } else { "" };
-    format!("{of} has no {what} '{given}'{meant}{gap} it has {}", listed(known()))
+    format!("{of} has no {what} '{given}'; {}", mend(given, known, "it has"))
 }
 
 fn ambiguous(name: &str, positions: &[usize]) -> String {

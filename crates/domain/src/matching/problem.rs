@@ -5,14 +5,14 @@ use std::fmt;
 use crate::{
     ContractName,
     filter::FilterError,
-    suggest::{closest, listed},
+    suggest::{listed, mend},
 };
 
 /// A watch that makes no sense, in one sentence that names the key and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WatchProblem {
     /// No contract has that name.
-    #[error("contract '{contract}' is not configured{}; the contracts are {}", meant(contract.as_str(), known), listed(known.iter().map(String::as_str)))]
+    #[error("contract '{contract}' is not configured; {}", mend(contract.as_str(), known, "the contracts are"))]
     UnknownContract {
         /// As the watch names it.
         contract: ContractName,
@@ -20,7 +20,7 @@ pub enum WatchProblem {
         known: Vec<String>,
     },
     /// The contract has no such event.
-    #[error("event '{event}' is none of contract '{contract}'{}; its events are {}", meant(event, known), listed(known.iter().map(String::as_str)))]
+    #[error("event '{event}' is none of contract '{contract}'; {}", mend(event, known, "its events are"))]
     UnknownEvent {
         /// The contract.
         contract: ContractName,
@@ -78,9 +78,4 @@ impl WatchProblem {
             Self::UnknownContract { .. } | Self::UnknownEvent { .. } => None,
         }
     }
-}
-
-fn meant(given: &str, known: &[String]) -> String {
-    closest(given, known.iter().map(String::as_str))
-        .map_or(String::new(), |name| format!(", did you mean '{name}'?"))
 }

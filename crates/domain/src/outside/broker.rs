@@ -67,11 +67,12 @@ pub trait Consumer: Debug + Send + Sync {
     /// [`BrokerError::Unavailable`].
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Incoming>, BrokerError>;
 
-    /// The message is done. "Acknowledged" is no proof for anybody: the store decides.
+    /// The messages are done, and the broker has confirmed that it knows. "Acknowledged" is no proof for anybody:
+    /// the store decides.
     ///
     /// # Errors
-    /// [`BrokerError::Unavailable`]; the message will come again.
-    async fn ack(&self, token: &AckToken) -> Result<(), BrokerError>;
+    /// [`BrokerError::Unavailable`]; what it does not know of will come again.
+    async fn ack(&self, tokens: &[AckToken]) -> Result<(), BrokerError>;
 
     /// The message is to come again after `delay`.
     ///

@@ -1,1 +1,165 @@
-//! x
+//! The canonical chain under every history of forks: it ends as the branch that won.
+
+use std::collections::HashMap;
+
+use alloy_primitives::{B256, keccak256};
+use domain::{
+    BlockRef, Header,
+    canonical::{Assessment, CanonicalChain},
+};
+use proptest::prelude::*;
+
+/// How deep the forks of these tests go.
+const DEPTH: usize = 64;
+
+/// A node's block tree, with one branch that it calls canonical.
+struct Node {
+    by_hash: HashMap<B256, Header>,
+    branch: Vec<Header>,
+    made: u64,
+}
+
+impl Node {
+    fn new() -> Self {
+        let genesis =
+            Header { block: BlockRef::new(0, B256::ZERO), parent: B256::ZERO, timestamp: 0, bloom: None };
+        Self { by_hash: HashMap::from([(B256::ZERO, genesis)]), branch: vec![genesis], made: 0 }
+    }
+
+    fn head(&self) -> Header {
+        *self.branch.last().unwrap()
+    }
+
+    /// Drops `depth` blocks and mines `length` others in their place.
+    fn fork(&mut self, depth: usize, length: usize) {
+        let kept = self.branch.len().saturating_sub(depth).max(1);
+        self.branch.truncate(kept);
+        for _ in 0..length {
+            self.made += 1;
+            let parent = self.head().block;
+            let hash = keccak256(self.made.to_be_bytes());
+            let block = BlockRef::new(parent.number + 1, hash);
+            let header = Header { block, parent: parent.hash, timestamp: block.number, bloom: None };
+            self.by_hash.insert(hash, header);
+            self.branch.push(header);
+        }
+    }
+}
+
+/// Brings the chain to the node's head as ingest does: by hashes, remote parents first. Gives what was dropped.
+fn follow(chain: &mut CanonicalChain, node: &Node) -> Vec<BlockRef> {
+    let head = node.head();
+    let mut missing = vec![];
+    let mut at = head;
+    while !chain.holds(at.block) {
+        missing.push(at);
+        at = node.by_hash[&at.parent];
+    }
+    // A head below the tip that we hold is a lagging node, unless the node dropped blocks without replacing them.
+    let dropped = chain.rewind(at.block).unwrap();
+    for header in missing.iter().rev() {
+        assert_eq!(chain.assess(header), Assessment::Extends);
+        chain.extend(header).unwrap();
+    }
+    dropped
+}
+
+fn histories() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    // The forks together go no deeper than what is held: each is at most what was mined before it.
+    prop::collection::vec((0..=DEPTH, 0..20_usize), 1..20)
+}
+
+proptest! {
+    #[test]
+    fn after_any_history_of_forks_the_chain_is_the_nodes_branch(history in histories()) {
+        let mut node = Node::new();
+        node.fork(0, DEPTH);
+        let mut chain = CanonicalChain::new(node.branch[0].block, DEPTH);
+        follow(&mut chain, &node);
+        let mut dead = Vec::new();
+        for (depth, length) in history {
+            // Deeper than the anchor is another story: a halt.
+            let held = usize::try_from(chain.tip().number - chain.anchor().number).unwrap();
+            node.fork(depth.min(held), length);
+            dead.extend(follow(&mut chain, &node));
+            prop_assert_eq!(chain.tip(), node.head().block);
+            for number in chain.anchor().number..=chain.tip().number {
+                prop_assert_eq!(chain.at(number), Some(node.branch[usize::try_from(number).unwrap()].block));
+            }
+        }
+        prop_assert!(dead.iter().all(|block| !chain.holds(*block)));
+        prop_assert!(chain.tip().number - chain.anchor().number <= DEPTH as u64);
+    }
+
+    #[test]
+    fn every_head_is_judged_by_its_hash(
+        grown in 1..40_usize, back in 0..40_usize, depth in 1..40_usize, length in 1..45_usize,
+    ) {
+        let mut node = Node::new();
+        node.fork(0, grown);
+        let mut chain = CanonicalChain::new(node.branch[0].block, DEPTH);
+        follow(&mut chain, &node);
+        let tip = node.head().block.number;
+        let lagging = node.branch[grown.saturating_sub(back)];
+        let expected = if lagging.block.number == tip { Assessment::Tip } else { Assessment::Lagging };
+        prop_assert_eq!(chain.assess(&lagging), expected);
+
+        node.fork(depth.min(grown), length);
+        let head = node.head();
+        let judged = chain.assess(&head);
+        if head.block.number <= tip + 1 {
+            prop_assert_eq!(judged, Assessment::Fork);
+        } else {
+            // The gap's filling will meet the fork, by the parent hash of its first block.
+            prop_assert_eq!(judged, Assessment::Gap { from: tip + 1 });
+            let first = node.branch[usize::try_from(tip + 1).unwrap()];
+            prop_assert!(chain.clone().extend(&first).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_next_block_extends_the_chain(grown in 1..20_usize, wrong in 0..20_usize) {
+        let mut node = Node::new();
+        node.fork(0, grown);
+        let mut chain = CanonicalChain::new(node.branch[0].block, DEPTH);
+        follow(&mut chain, &node);
+        let before = chain.clone();
+        prop_assert!(chain.extend(&node.branch[wrong.min(grown)]).is_err());
+        let stranger = BlockRef::new(chain.tip().number, B256::repeat_byte(0xee));
+        prop_assert!(chain.rewind(stranger).is_err());
+        prop_assert_eq!(chain, before);
+    }
+
+    #[test]
+    fn finality_forgets_what_is_below_it_and_never_the_tip(grown in 1..40_usize, final_block in 0..60_u64) {
+        let mut node = Node::new();
+        node.fork(0, grown);
+        let mut chain = CanonicalChain::new(node.branch[0].block, DEPTH);
+        follow(&mut chain, &node);
+        let tip = chain.tip();
+        chain.finalize(final_block);
+        prop_assert_eq!(chain.tip(), tip);
+        prop_assert_eq!(chain.anchor().number, final_block.min(tip.number));
+    }
+}
+
+#[test]
+fn stored_blocks_with_a_hole_make_no_chain() {
+    let block = |number| BlockRef::new(number, keccak256([u8::try_from(number).unwrap()]));
+    assert!(CanonicalChain::from_blocks([block(1), block(3)], DEPTH).is_none());
+    assert!(CanonicalChain::from_blocks([], DEPTH).is_none());
+    let chain = CanonicalChain::from_blocks((1..100).map(block), DEPTH).unwrap();
+    assert_eq!((chain.anchor(), chain.tip()), (block(99 - 64), block(99)));
+}
+
+#[test]
+fn a_head_below_the_anchor_says_nothing() {
+    let chain = CanonicalChain::new(BlockRef::new(50, B256::repeat_byte(5)), DEPTH);
+    let low = Header {
+        block: BlockRef::new(49, B256::repeat_byte(4)),
+        parent: B256::ZERO,
+        timestamp: 0,
+        bloom: None,
+    };
+    assert_eq!(chain.assess(&low), Assessment::BelowAnchor);
+}

@@ -15,13 +15,13 @@ fn an_unknown_name_gets_the_closest_one_and_the_list() {
     fails(
         "open and amuont > 5",
         9,
-        "event 'Everything' has no parameter 'amuont', did you mean 'amount'? it has who, amount, delta, small, tick, \
-         open, id, blob, note, label, order, legs, pair, key, $14, address, tx_hash and block_number",
+        "event 'Everything' has no parameter 'amuont'; did you mean 'amount' (it has who, amount, delta, small, tick, \
+         open, id, blob, note, label, order, legs, pair, key, $14, address, tx_hash and block_number)?",
     );
     fails(
         "order.tokne == 5",
         6,
-        "'order' has no member 'tokne', did you mean 'token'? it has token, amount and $2",
+        "'order' has no member 'tokne'; did you mean 'token' (it has token, amount and $2)?",
     );
     fails("order.zebra == 5", 6, "'order' has no member 'zebra'; it has token, amount and $2");
 }

@@ -6,6 +6,7 @@
 extern crate chainbell_domain as domain;
 
 mod canonical;
+mod catalog;
 mod confirmation;
 mod events;
 mod filter_errors;

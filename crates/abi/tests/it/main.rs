@@ -1,0 +1,14 @@
+//! ABIs as people write them, logs as contracts emit them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
+
+// The name that every other crate gives it.
+extern crate chainbell_abi as abi;
+
+mod decoding;
+mod decoding_law;
+mod files;
+mod logs;
+mod metadata;
+mod signatures;
+mod standards;

@@ -1,0 +1,73 @@
+//! Owns what an operator can set about the nodes of a chain, and the defaults.
+
+use std::{fmt, time::Duration};
+
+use domain::{ChainId, ChainName, redact_url};
+
+/// How to reach one chain. [`NodeConfig::new`] has the defaults.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// The operator's name of the chain; a label of the metrics and a word of the errors.
+    pub chain: ChainName,
+    /// The chain id that every URL must serve.
+    pub expected: ChainId,
+    /// `ws://`, `wss://`, `http://`, `https://`, or the path of an IPC socket (also `ipc://`). Tried in order of health.
+    pub urls: Vec<String>,
+    /// How many requests may be under way at once, over all URLs. A batch is one request.
+    pub max_concurrent_calls: usize,
+    /// How long one request, or one attempt to connect, may take.
+    pub request_timeout: Duration,
+    /// How often to ask for the head where there is no subscription.
+    pub poll_interval: Duration,
+    /// How many calls go into one batch. 1 sends no batches, for providers that refuse them.
+    pub max_batch: usize,
+    /// How many addresses go into one log filter; longer lists are split over several calls.
+    pub max_addresses: usize,
+    /// The largest answer that is read, in bytes. A larger one counts as a range that is too large. IPC has no limit.
+    pub max_response_bytes: usize,
+    /// Without a head for this long, or five block intervals if that is longer, a subscription is made anew.
+    pub stall_timeout: Duration,
+    /// After this long, a node that refused subscriptions is asked again.
+    pub subscription_retry: Duration,
+    /// The first wait after a failure of a URL.
+    pub backoff_min: Duration,
+    /// The longest wait after failures of a URL.
+    pub backoff_max: Duration,
+    /// How many announcements are kept for a reader that is slow to fetch them.
+    pub max_wakes: usize,
+}
+
+impl NodeConfig {
+    /// The defaults for a chain.
+    pub fn new(chain: ChainName, expected: ChainId, urls: Vec<String>) -> Self {
+        Self {
+            chain,
+            expected,
+            urls,
+            max_concurrent_calls: 16,
+            request_timeout: Duration::from_secs(30),
+            poll_interval: Duration::from_secs(4),
+            max_batch: 50,
+            max_addresses: 1_000,
+            max_response_bytes: 64 << 20,
+            stall_timeout: Duration::from_secs(60),
+            subscription_retry: Duration::from_secs(600),
+            backoff_min: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(60),
+            max_wakes: 512,
+        }
+    }
+}
+
+impl fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("chain", &self.chain)
+            .field("expected", &self.expected)
+            .field("urls", &self.urls.iter().map(|url| redact_url(url)).collect::<Vec<_>>())
+            .field("max_concurrent_calls", &self.max_concurrent_calls)
+            .field("request_timeout", &self.request_timeout)
+            .field("poll_interval", &self.poll_interval)
+            .finish_non_exhaustive()
+    }
+}

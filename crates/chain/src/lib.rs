@@ -1,0 +1,45 @@
+//! JSON-RPC to the nodes of one chain: over WebSocket, HTTP and IPC, heads, headers, logs, receipts and calls, and the
+//! subscriptions that wake the reader up.
+//!
+//! Owns every word spoken with a node, and the judgement of what came back: an answer is checked against its question
+//! before anyone sees it, and an error says what the caller should do. It must not know what the logs mean, who wants
+//! them, or where they are kept.
+//!
+//! The parts: an `Endpoint` is a configured URL; a `Link` an open connection to it; an `Upstream` the URL with its
+//! health and its link; a [`Node`] the chain's URLs behind one face. Requests and subscriptions go through alloy's
+//! client and its pubsub service. The two transports below it are ours, on alloy's own extension points, for what theirs
+//! lack: a limit on the size of an answer, the reason why a connection ended, frames that may be nonsense without
+//! costing the connection, and URLs that never reach a log.
+//!
+//! # Invariants
+//! - No URL, and no secret inside one, is in an error, a log or a `Debug` output.
+//! - A URL changes only with an error returned to the caller, or in `heads`, which begins a decision.
+//! - No log passes that lies outside the question or contradicts itself.
+//! - Nothing reconnects by itself below [`Node`]: a lost connection is always noticed here.
+
+mod classify;
+mod coherence;
+mod config;
+mod endpoint;
+mod error;
+mod fault;
+mod feed;
+mod frame;
+mod health;
+mod http;
+mod limits;
+mod link;
+mod node;
+mod probe;
+mod questions;
+mod session;
+mod socket;
+mod suggestion;
+mod upstream;
+mod wire;
+
+pub use config::NodeConfig;
+pub use error::ConnectError;
+pub use health::{FeedState, UrlStatus};
+pub use node::Node;
+pub use probe::{Ability, Probe, probe};

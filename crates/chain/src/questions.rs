@@ -1,0 +1,202 @@
+//! Owns the questions that are put to one URL: which method and parameters, and whether the answer is one.
+
+use alloy_primitives::{Address, B256, Bytes};
+use domain::{BlockRef, ChainId, Header, Heads, LogFilter, LogQuery, RawLog};
+use futures::future::try_join_all;
+use serde_json::{Value as Json, json, value::RawValue};
+
+use crate::{
+    coherence,
+    fault::Fault,
+    upstream::{Upstream, chain_id},
+    wire::{self, WireHeader, WireLog, WireReceipt},
+};
+
+pub(crate) const CHAIN_ID: &str = "eth_chainId";
+pub(crate) const BY_NUMBER: &str = "eth_getBlockByNumber";
+pub(crate) const BY_HASH: &str = "eth_getBlockByHash";
+pub(crate) const LOGS: &str = "eth_getLogs";
+pub(crate) const RECEIPT: &str = "eth_getTransactionReceipt";
+pub(crate) const CALL: &str = "eth_call";
+
+impl Upstream {
+    pub(crate) async fn chain_id(&self) -> Result<ChainId, Fault> {
+        chain_id(&*self.request(CHAIN_ID, json!([])).await?)
+    }
+
+    /// The newest block.
+    pub(crate) async fn latest(&self) -> Result<Header, Fault> {
+        let answer = self.request(BY_NUMBER, json!(["latest", false])).await?;
+        header(&answer)?.ok_or_else(|| Fault::Incoherent("it has no latest block".to_owned()))
+    }
+
+    pub(crate) async fn heads(&self) -> Result<Heads, Fault> {
+        let tags = ["latest", "safe", "finalized"].map(|tag| json!([tag, false]));
+        let answers = self.requests(BY_NUMBER, &tags).await?;
+        let [latest, safe, finalized] = <[_; 3]>::try_from(answers)
+            .map_err(|answers| Fault::Incoherent(format!("{} answers to 3 questions", answers.len())))?;
+        let latest =
+            header(&*latest?)?.ok_or_else(|| Fault::Incoherent("it has no latest block".to_owned()))?;
+        Ok(Heads { latest, safe: tagged(safe)?, finalized: tagged(finalized)? })
+    }
+
+    pub(crate) async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, Fault> {
+        let params: Vec<_> = numbers.iter().map(|number| json!([hex(*number), false])).collect();
+        let answers = self.requests(BY_NUMBER, &params).await?;
+        let mut headers = Vec::with_capacity(numbers.len());
+        for (number, answer) in numbers.iter().zip(answers) {
+            let header = unknown_is_none(answer)?.map(|answer| header(&answer)).transpose()?.flatten();
+            if let Some(header) = header.filter(|header| header.block.number != *number) {
+                return Err(Fault::Incoherent(format!("asked for block {number}, it gave {}", header.block)));
+            }
+            headers.push(header);
+        }
+        Ok(headers)
+    }
+
+    pub(crate) async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, Fault> {
+        let answer = unknown_is_none(self.request(BY_HASH, json!([hash, false])).await)?;
+        let header = answer.map(|answer| header(&answer)).transpose()?.flatten();
+        match header {
+            Some(header) if header.block.hash != hash => {
+                Err(Fault::Incoherent(format!("asked for block {hash}, it gave {}", header.block.hash)))
+            }
+            header => Ok(header),
+        }
+    }
+
+    /// A list of addresses that is too long for one call becomes several, all of this URL.
+    pub(crate) async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, Fault> {
+        if matches!(query, LogQuery::Range { from, to } if from > to) {
+            return Ok(Vec::new());
+        }
+        let parts = split(filter, self.shared.config.max_addresses);
+        let answers = try_join_all(parts.iter().map(|part| self.logs_of_part(query, part))).await?;
+        let mut logs = answers.concat();
+        coherence::check(&query, filter, &mut logs).map_err(Fault::Incoherent)?;
+        Ok(logs)
+    }
+
+    async fn logs_of_part(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, Fault> {
+        let answer = match self.request(LOGS, json!([log_params(Some(query), filter)])).await {
+            // A suggestion of as many blocks as were asked for, or more, helps nobody.
+            Err(Fault::RangeTooLarge { detail, suggested_blocks }) => {
+                let asked = match query {
+                    LogQuery::Block(_) => 1,
+                    LogQuery::Range { from, to } => (to - from).saturating_add(1),
+                };
+                let suggested_blocks = suggested_blocks.filter(|blocks| *blocks < asked);
+                return Err(Fault::RangeTooLarge { detail, suggested_blocks });
+            }
+            answer => answer?,
+        };
+        // `null` for no logs is the habit of some nodes.
+        let logs: Option<Vec<WireLog>> = wire::read(&answer).map_err(Fault::Incoherent)?;
+        // The text and what was read from it must not be held together for longer than they have to.
+        drop(answer);
+        complete(logs.unwrap_or_default())
+    }
+
+    pub(crate) async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, Fault> {
+        let answer = self.request(RECEIPT, json!([tx_hash])).await?;
+        let receipt: Option<WireReceipt> = wire::read(&answer).map_err(Fault::Incoherent)?;
+        // A receipt of no block is of a transaction that waits for one.
+        let Some(receipt) = receipt.filter(|receipt| receipt.block_hash.is_some()) else { return Ok(None) };
+        let incoherent = |said: String| Fault::Incoherent(said);
+        if receipt.transaction_hash != Some(tx_hash) {
+            return Err(incoherent(format!("asked for the receipt of {tx_hash}, it gave another's")));
+        }
+        let lacks = |what: &str| incoherent(format!("a receipt without {what}"));
+        let number = receipt.block_number.ok_or_else(|| lacks("blockNumber"))?.0;
+        let block = BlockRef::new(number, receipt.block_hash.ok_or_else(|| lacks("blockHash"))?);
+        let mut logs = complete(receipt.logs.ok_or_else(|| lacks("logs"))?)?;
+        coherence::check_transaction(tx_hash, &mut logs).map_err(incoherent)?;
+        match logs.iter().find(|log| log.block != block) {
+            Some(log) => Err(incoherent(format!("a receipt of block {block} holds a log of {}", log.block))),
+            None => Ok(Some(logs)),
+        }
+    }
+
+    pub(crate) async fn eth_call(&self, to: Address, input: &Bytes) -> Result<Bytes, Fault> {
+        // Old nodes know the input only as `data`.
+        let answer = self.request(CALL, json!([{ "to": to, "data": input }, "latest"])).await?;
+        wire::read(&answer).map_err(Fault::Incoherent)
+    }
+}
+
+/// The parameter object of `eth_getLogs`; without a query, that of a subscription.
+pub(crate) fn log_params(query: Option<LogQuery>, filter: &LogFilter) -> Json {
+    let mut params = match query {
+        None => json!({}),
+        Some(LogQuery::Block(block)) => json!({ "blockHash": block.hash }),
+        Some(LogQuery::Range { from, to }) => json!({ "fromBlock": hex(from), "toBlock": hex(to) }),
+    };
+    if !filter.addresses.is_empty() {
+        params["address"] = json!(filter.addresses);
+    }
+    if !filter.topics0.is_empty() {
+        params["topics"] = json!([filter.topics0]);
+    }
+    params
+}
+
+/// The filter in parts of at most so many addresses, none of them twice.
+pub(crate) fn split(filter: &LogFilter, max_addresses: usize) -> Vec<LogFilter> {
+    let mut addresses = filter.addresses.clone();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() {
+        return vec![filter.clone()];
+    }
+    let part = |part: &[Address]| LogFilter { addresses: part.to_vec(), topics0: filter.topics0.clone() };
+    addresses.chunks(max_addresses.max(1)).map(part).collect()
+}
+
+fn complete(logs: Vec<WireLog>) -> Result<Vec<RawLog>, Fault> {
+    logs.into_iter().map(WireLog::into_log).collect::<Result<_, _>>().map_err(Fault::Incoherent)
+}
+
+fn header(answer: &RawValue) -> Result<Option<Header>, Fault> {
+    let header: Option<WireHeader> = wire::read(answer).map_err(Fault::Incoherent)?;
+    header.map(WireHeader::into_header).transpose().map_err(Fault::Incoherent)
+}
+
+/// A tag that the node refuses is one that the chain does not have. A limit or a broken connection says nothing about
+/// the tag.
+fn tagged(answer: Result<Box<RawValue>, Fault>) -> Result<Option<BlockRef>, Fault> {
+    match answer {
+        Ok(answer) => Ok(header(&answer)?.map(|header| header.block)),
+        Err(Fault::UnknownBlock | Fault::Unsupported(_) | Fault::Refused(_)) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn unknown_is_none(answer: Result<Box<RawValue>, Fault>) -> Result<Option<Box<RawValue>>, Fault> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Fault::UnknownBlock) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn hex(number: u64) -> String {
+    format!("0x{number:x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_addresses_is_split_and_no_address_asked_for_twice() {
+        let address = |n: u8| Address::with_last_byte(n);
+        let filter = LogFilter {
+            addresses: [5, 1, 2, 3, 4, 1, 5].map(address).to_vec(),
+            topics0: vec![B256::ZERO],
+        };
+        let parts = split(&filter, 2);
+        assert_eq!(parts.iter().map(|part| part.addresses.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        assert!(parts.iter().all(|part| part.topics0 == filter.topics0));
+        assert_eq!(split(&LogFilter::default(), 2), [LogFilter::default()]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Owns the subscriptions on one connection: to heads, and to the logs of each filter. It knows no policy: what to do
+//! when they end is for the feed.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+use alloy_primitives::B256;
+use domain::LogFilter;
+use futures::{Stream, StreamExt, stream};
+use serde_json::{Value as Json, json, value::RawValue};
+use tokio_stream::{
+    StreamMap,
+    wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
+};
+
+use crate::{
+    fault::Fault,
+    limits::LOG_SUBSCRIPTIONS_MAX,
+    link::Link,
+    questions::{log_params, split},
+    upstream::Upstream,
+    wire,
+};
+
+pub(crate) const SUBSCRIBE: &str = "eth_subscribe";
+
+/// What a subscription brings.
+#[derive(Debug)]
+pub(crate) enum Announced {
+    Head(Box<RawValue>),
+    Log(Box<RawValue>),
+    /// The reader was too slow, and some are gone.
+    Lost,
+    /// There will be no more.
+    Ended,
+}
+
+type Announcements = Pin<Box<dyn Stream<Item = Announced> + Send>>;
+
+/// Live subscriptions.
+pub(crate) struct Session {
+    pub(crate) link: Arc<Link>,
+    streams: StreamMap<B256, Announcements>,
+    // By their parameters, which tell whether a filter has a subscription already.
+    logs: HashMap<String, B256>,
+}
+
+impl Session {
+    /// Subscribes to heads and to the logs of the filters.
+    pub(crate) async fn open(upstream: &Upstream, filters: &[LogFilter]) -> Result<Self, Fault> {
+        let link = upstream.link().await?;
+        let mut session = Self { link, streams: StreamMap::new(), logs: HashMap::new() };
+        let (id, heads) = subscribe(upstream, &session.link, json!(["newHeads"]), Announced::Head).await?;
+        session.streams.insert(id, heads);
+        session.filter(upstream, filters).await?;
+        Ok(session)
+    }
+
+    /// Brings the log subscriptions in line with the filters: the new ones come before the old ones go, so that no log
+    /// of a filter in both passes unseen.
+    pub(crate) async fn filter(&mut self, upstream: &Upstream, filters: &[LogFilter]) -> Result<(), Fault> {
+        let max_addresses = upstream.shared.config.max_addresses;
+        let parts: Vec<_> = filters.iter().flat_map(|filter| split(filter, max_addresses)).collect();
+        let mut wanted: HashMap<String, Json> = HashMap::new();
+        if parts.len() <= LOG_SUBSCRIPTIONS_MAX {
+            for part in &parts {
+                let params = json!(["logs", log_params(None, part)]);
+                wanted.insert(params.to_string(), params);
+            }
+        } else {
+            let (url, filters) = (upstream.endpoint.redacted(), parts.len());
+            tracing::info!(url, filters, "too many filters for subscriptions to logs: heads only");
+        }
+        for (key, params) in &wanted {
+            if !self.logs.contains_key(key) {
+                let (id, logs) = subscribe(upstream, &self.link, params.clone(), Announced::Log).await?;
+                self.streams.insert(id, logs);
+                self.logs.insert(key.clone(), id);
+            }
+        }
+        let (link, streams) = (&self.link, &mut self.streams);
+        self.logs.retain(|key, id| {
+            let keep = wanted.contains_key(key);
+            if !keep {
+                streams.remove(id);
+                link.unsubscribe(*id);
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    /// The next announcement of any subscription.
+    pub(crate) async fn next(&mut self) -> Announced {
+        self.streams.next().await.map_or(Announced::Ended, |(_, announced)| announced)
+    }
+}
+
+async fn subscribe(
+    upstream: &Upstream,
+    link: &Link,
+    params: Json,
+    announce: fn(Box<RawValue>) -> Announced,
+) -> Result<(B256, Announcements), Fault> {
+    let subscribing = async {
+        let id = link.request(SUBSCRIBE, params).await?;
+        let id: B256 = wire::read(&id).map_err(Fault::Incoherent)?;
+        Ok((id, link.announcements(id).await?))
+    };
+    let (id, announcements) = upstream.timed(SUBSCRIBE, link, subscribing).await?;
+    let stream = BroadcastStream::new(announcements.rx)
+        .map(move |item| match item {
+            Ok(raw) => announce(raw),
+            Err(BroadcastStreamRecvError::Lagged(_)) => Announced::Lost,
+        })
+        .chain(stream::iter([Announced::Ended]));
+    Ok((id, Box::pin(stream)))
+}

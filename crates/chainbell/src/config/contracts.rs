@@ -1,0 +1,132 @@
+//! `[[contract]]`: names, addresses, ABIs and events, checked against each other.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use abi::{AbiFile, parse_signature, select};
+use alloy_primitives::Address;
+use domain::{Catalog, ChainId, ChainName, Contract, ContractName, EventSchema, StartBlock, suggest};
+
+use super::{
+    ConfigError, Raw,
+    raw::{ContractTable, NumberOrWord, OneOrMany},
+};
+
+/// The ABIs that every chainbell knows, by the path that a configuration names them with.
+const BUILT_IN: [(&str, &str); 7] = [
+    ("abi/erc20.json", include_str!("../../../../abi/erc20.json")),
+    ("abi/erc721.json", include_str!("../../../../abi/erc721.json")),
+    ("abi/erc1155.json", include_str!("../../../../abi/erc1155.json")),
+    ("abi/weth.json", include_str!("../../../../abi/weth.json")),
+    ("abi/uniswap_v2_pair.json", include_str!("../../../../abi/uniswap_v2_pair.json")),
+    ("abi/uniswap_v3_factory.json", include_str!("../../../../abi/uniswap_v3_factory.json")),
+    ("abi/uniswap_v3_pool.json", include_str!("../../../../abi/uniswap_v3_pool.json")),
+];
+
+pub(super) fn catalog(
+    raw: &Raw,
+    chains: &BTreeMap<ChainName, ChainId>,
+    folder: &Path,
+) -> Result<Catalog, ConfigError> {
+    let mut contracts: Vec<Contract> = Vec::with_capacity(raw.contract.len());
+    for table in &raw.contract {
+        let contract = contract(table, chains, folder)?;
+        if contracts.iter().any(|known| known.name == contract.name) {
+            let key = format!("contract '{}'", contract.name);
+            return Err(ConfigError::key(&key, "two contracts have this name: rename one".to_owned()));
+        }
+        contracts.push(contract);
+    }
+    Ok(Catalog::new(contracts))
+}
+
+fn contract(
+    table: &ContractTable,
+    chains: &BTreeMap<ChainName, ChainId>,
+    folder: &Path,
+) -> Result<Contract, ConfigError> {
+    let at =
+        |key: &str, detail: String| ConfigError::key(&format!("contract '{}': {key}", table.name), detail);
+    let name: ContractName = table
+        .name
+        .parse()
+        .map_err(|e: domain::ids::BadName| ConfigError::key("contract.name", e.to_string()))?;
+    let chain = chains.iter().find(|(chain, _)| chain.as_str() == table.chain).map(|(_, id)| *id);
+    let chain = chain.ok_or_else(|| {
+        let known: Vec<_> = chains.keys().map(ChainName::as_str).collect();
+        let mend = suggest::mend(&table.chain, &known, "the chains are");
+        at("chain", format!("there is no chain '{}'; {mend}", table.chain))
+    })?;
+    let addresses = addresses(table).map_err(|detail| at("address", detail))?;
+    let events = events(table, folder)?;
+    if addresses.is_empty() && events.iter().any(|event| event.anonymous) {
+        let detail = "an anonymous event has no topic to be found by: name the contract's address".to_owned();
+        return Err(at("events", detail));
+    }
+    let start = match &table.start_block {
+        None => StartBlock::Latest,
+        Some(NumberOrWord::Number(number)) => StartBlock::Number(*number),
+        Some(NumberOrWord::Word(word)) if word == "latest" => StartBlock::Latest,
+        Some(NumberOrWord::Word(word)) => {
+            return Err(at("start_block", format!("'{word}' is neither a block number nor \"latest\"")));
+        }
+    };
+    Ok(Contract { name, chain, addresses, events, start })
+}
+
+fn addresses(table: &ContractTable) -> Result<Vec<Address>, String> {
+    let written = match &table.address {
+        None => return Ok(Vec::new()),
+        Some(OneOrMany::One(one)) => std::slice::from_ref(one),
+        Some(OneOrMany::Many(many)) if many.is_empty() => {
+            return Err(
+                "the list is empty: name an address, or leave the key out for any contract".to_owned()
+            );
+        }
+        Some(OneOrMany::Many(many)) => many,
+    };
+    let parse = |text: &String| {
+        text.parse::<Address>().map_err(|_| format!("'{text}' is no address: write 0x and 40 hex digits"))
+    };
+    written.iter().map(parse).collect()
+}
+
+fn events(table: &ContractTable, folder: &Path) -> Result<Vec<Arc<EventSchema>>, ConfigError> {
+    let at =
+        |key: &str, detail: String| ConfigError::key(&format!("contract '{}': {key}", table.name), detail);
+    let events = match (&table.abi, &table.events) {
+        (Some(path), wanted) => {
+            let file = load(path, folder).map_err(|detail| at("abi", detail))?;
+            match wanted {
+                Some(wanted) => {
+                    select(&file.events, wanted).map_err(|error| at("events", error.to_string()))?
+                }
+                None => file.events,
+            }
+        }
+        (None, Some(declarations)) => declarations
+            .iter()
+            .map(|text| parse_signature(text).map_err(|error| at("events", error.to_string())))
+            .collect::<Result<_, _>>()?,
+        (None, None) => {
+            let detail =
+                "it is missing: name an ABI file, or list events as \"event Name(type name, …)\"".to_owned();
+            return Err(at("abi", detail));
+        }
+    };
+    if events.is_empty() {
+        return Err(at("events", "no event is left to watch: name at least one".to_owned()));
+    }
+    Ok(events.into_iter().map(Arc::new).collect())
+}
+
+// A file beside the configuration comes first, so that it can replace a built-in one of the same name.
+fn load(path: &str, folder: &Path) -> Result<AbiFile, String> {
+    let beside = folder.join(path);
+    let built_in = BUILT_IN.iter().find(|(name, _)| *name == path);
+    match built_in {
+        Some((name, text)) if !beside.exists() => {
+            AbiFile::parse(name, text).map_err(|error| error.to_string())
+        }
+        _ => AbiFile::load(&beside).map_err(|error| error.to_string()),
+    }
+}

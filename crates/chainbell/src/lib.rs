@@ -1,0 +1,43 @@
+//! chainbell's binary as a library: command line, configuration, wiring, supervision.
+//!
+//! Owns how the parts are put together, and nothing of what they do. [`wiring`] is the architecture, [`cli`] the
+//! commands, [`config`] every key.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod failure;
+pub mod gauges;
+pub mod output;
+pub mod roles;
+pub mod supervise;
+pub mod sync;
+pub mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::runtime::Builder;
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    output::logging(cli.is_service());
+    // Whoever needs TLS first would install it; a second installation is refused, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chainbell: the run time cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("chainbell: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The wiring: which part is connected to which. Read from top to bottom, it is the architecture.
+//!
+//! ```text
+//! node → ingest → store → relay → broker(CHAIN) → matching → store (+ debouncer)
+//!                                                   confirm ↗        ↓
+//! recipient ← channel ← deliver ← broker(NOTIFY) ← relay ← store ← digest
+//! ```
+
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+
+use abi::Decoder;
+use api::Api;
+use broker::{Broker, ConsumerConfig};
+use chain::{Node, NodeConfig};
+use channels::WebhookConfig;
+use domain::{
+    ChainClient, ChainId, Channel, Clock, Debouncer, Publisher,
+    message::{STREAM_CHAIN, STREAM_NOTIFY},
+    retry::RetrySchedule,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use pipeline::{
+    Bell, Health,
+    confirm::{Confirm, ConfirmConfig, ConfirmDeps},
+    deliver::{Deliver, DeliverConfig, DeliverDeps},
+    digest::{Digest, DigestConfig, DigestDeps},
+    factory::Factories,
+    ingest::{Ingest, IngestConfig, IngestDeps},
+    matching::{Matching, MatchingConfig, MatchingDeps},
+    notify::Notifier,
+    relay::{Relay, RelayConfig},
+    tokens::Tokens,
+    watches::Watches,
+};
+use store::{Store, StoreClock};
+use uuid::Uuid;
+
+use crate::{
+    config::{Chain, Config},
+    failure::Failure,
+    gauges,
+    roles::{Role, Roles},
+    supervise::Supervisor,
+};
+
+/// The parts that talk to the outside, connected.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The store.
+    pub store: Store,
+    /// The store's time.
+    pub clock: Arc<dyn Clock>,
+    /// The broker.
+    pub broker: Broker,
+    /// The timer index.
+    pub debouncer: Arc<dyn Debouncer>,
+    /// The nodes.
+    pub nodes: HashMap<ChainId, Arc<Node>>,
+    /// The channels.
+    pub channels: Arc<HashMap<&'static str, Arc<dyn Channel>>>,
+    /// How the rooms fare.
+    pub health: Health,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("store", &self.store)
+            .field("broker", &self.broker)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// Connects everything that `roles` need.
+    ///
+    /// # Errors
+    /// One sentence that names what cannot be reached, and the mend.
+    pub async fn connect(config: Arc<Config>, roles: &Roles) -> Result<Self, Failure> {
+        let store = Store::open(&config.raw.store.url).await?;
+        let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
+        let broker =
+            Broker::open(&config.raw.broker.url, &config.raw.broker.prefix, Arc::clone(&clock)).await?;
+        let debouncer =
+            debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
+        let mut nodes = HashMap::new();
+        if roles.need_nodes() {
+            for chain in &config.chains {
+                nodes.insert(chain.id, Arc::new(node(chain, Arc::clone(&clock)).await?));
+            }
+        }
+        let channels = channels(&config, Arc::clone(&clock))?;
+        Ok(Self { config, store, clock, broker, debouncer, nodes, channels, health: Health::new() })
+    }
+
+    /// Makes the store agree with the file: its recipients, targets and watches.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn sync_file(&self) -> Result<(), Failure> {
+        crate::sync::file_into_store(&self.config, &self.store).await?;
+        Ok(())
+    }
+
+    /// Starts the rooms of `roles`, the last of the pipeline first, so that nothing waits for a room to come.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn start(
+        &self,
+        roles: &Roles,
+        until: Option<u64>,
+        metrics: PrometheusHandle,
+    ) -> Result<Supervisor, Failure> {
+        let mut supervisor = Supervisor::new(Arc::clone(&self.clock), self.health.clone());
+        let relay = Bell::new();
+        let owner = format!("{}-{}", std::process::id(), Uuid::new_v4().simple());
+        let notifier = Arc::new(self.notifier()?);
+        if roles.has(Role::Deliver) {
+            self.start_deliver(&mut supervisor, &owner).await?;
+        }
+        if roles.has(Role::Digest) {
+            self.start_digest(&mut supervisor, &notifier, &relay);
+        }
+        if roles.has(Role::Matching) {
+            self.start_matching(&mut supervisor, &notifier, &relay).await?;
+        }
+        if roles.has(Role::Relay) {
+            self.start_relay(&mut supervisor, &owner, &relay);
+        }
+        if roles.has(Role::Ingest) {
+            self.start_ingest(&mut supervisor, &relay, until);
+        }
+        if roles.has(Role::Api) {
+            self.start_api(&mut supervisor, metrics).await?;
+        }
+        gauges::start(
+            &mut supervisor,
+            self.store.clone(),
+            Arc::clone(&self.debouncer),
+            Arc::clone(&self.clock),
+        );
+        Ok(supervisor)
+    }
+
+    fn notifier(&self) -> Result<Notifier, Failure> {
+        let overrides: Option<PathBuf> =
+            self.config.raw.channels.templates.as_ref().map(|t| self.config.folder.join(t));
+        let factories = Factories::new(overrides.as_deref())
+            .map_err(|error| Failure::usage(format!("channels.templates: {error}")))?;
+        let clients =
+            self.nodes.iter().map(|(id, node)| (*id, Arc::clone(node) as Arc<dyn ChainClient>)).collect();
+        let tokens = Tokens::new(self.store.clone(), clients, Arc::clone(&self.clock));
+        Ok(Notifier::new(
+            self.store.clone(),
+            factories,
+            tokens,
+            Arc::clone(&self.clock),
+            self.config.chain_names(),
+        ))
+    }
+
+    async fn start_deliver(&self, supervisor: &mut Supervisor, owner: &str) -> Result<(), Failure> {
+        let consumer = self.broker.consumer(STREAM_NOTIFY, "deliver", ConsumerConfig::default()).await?;
+        let deps = DeliverDeps {
+            store: self.store.clone(),
+            consumer,
+            channels: Arc::clone(&self.channels),
+            clock: Arc::clone(&self.clock),
+            owner: owner.to_owned(),
+        };
+        let delays = self.config.raw.channels.retry.iter().map(|span| span.0).collect();
+        let retry = RetrySchedule { delays, ..RetrySchedule::default() };
+        let config =
+            DeliverConfig { retry, grace: self.config.raw.run.sweep_grace.0, ..DeliverConfig::default() };
+        supervisor.room("deliver", Arc::new(move || Box::new(Deliver::new(deps.clone(), config.clone()))));
+        Ok(())
+    }
+
+    fn start_digest(&self, supervisor: &mut Supervisor, notifier: &Arc<Notifier>, relay: &Bell) {
+        let deps = DigestDeps {
+            store: self.store.clone(),
+            debouncer: Arc::clone(&self.debouncer),
+            notifier: Arc::clone(notifier),
+            clock: Arc::clone(&self.clock),
+            relay: relay.clone(),
+        };
+        let config = DigestConfig { grace: self.config.raw.run.sweep_grace.0, ..DigestConfig::default() };
+        supervisor.room("digest", Arc::new(move || Box::new(Digest::new(deps.clone(), config))));
+        let deps = ConfirmDeps {
+            store: self.store.clone(),
+            debouncer: Arc::clone(&self.debouncer),
+            notifier: Arc::clone(notifier),
+            clock: Arc::clone(&self.clock),
+            relay: relay.clone(),
+        };
+        let chains: Vec<_> = self.config.chains.iter().map(|chain| chain.id).collect();
+        let config = ConfirmConfig::default();
+        supervisor
+            .room("confirm", Arc::new(move || Box::new(Confirm::new(deps.clone(), chains.clone(), config))));
+    }
+
+    async fn start_matching(
+        &self,
+        supervisor: &mut Supervisor,
+        notifier: &Arc<Notifier>,
+        relay: &Bell,
+    ) -> Result<(), Failure> {
+        let consumer = self.broker.consumer(STREAM_CHAIN, "matching", ConsumerConfig::default()).await?;
+        let deps = MatchingDeps {
+            store: self.store.clone(),
+            consumer,
+            debouncer: Arc::clone(&self.debouncer),
+            notifier: Arc::clone(notifier),
+            clock: Arc::clone(&self.clock),
+            relay: relay.clone(),
+        };
+        let config = MatchingConfig {
+            grace: self.config.raw.run.sweep_grace.0,
+            notify_backfill: self.config.chains.iter().any(|chain| chain.keys.notify_backfill),
+            ..MatchingConfig::default()
+        };
+        let catalog = Arc::clone(&self.config.catalog);
+        let make = move || {
+            let watches = Watches::new(
+                deps.store.clone(),
+                Arc::clone(&deps.clock),
+                &catalog,
+                pipeline::watches::REFRESH,
+            );
+            Box::new(Matching::new(deps.clone(), watches, config)) as Box<dyn pipeline::Room>
+        };
+        supervisor.room("matching", Arc::new(make));
+        Ok(())
+    }
+
+    fn start_relay(&self, supervisor: &mut Supervisor, owner: &str, relay: &Bell) {
+        let publisher: Arc<dyn Publisher> = self.broker.publisher();
+        let mut lanes: Vec<_> =
+            self.config.chains.iter().map(|chain| Store::lane_of_chain(&chain.name)).collect();
+        lanes.push(Store::notify_lane().to_owned());
+        let (store, clock, bell, owner) =
+            (self.store.clone(), Arc::clone(&self.clock), relay.clone(), owner.to_owned());
+        let make = move || {
+            let who = (owner.clone(), bell.clone());
+            let (publisher, clock) = (Arc::clone(&publisher), Arc::clone(&clock));
+            let room =
+                Relay::new(store.clone(), publisher, clock, lanes.clone(), who, RelayConfig::default());
+            Box::new(room) as Box<dyn pipeline::Room>
+        };
+        supervisor.room("relay", Arc::new(make));
+    }
+
+    fn start_ingest(&self, supervisor: &mut Supervisor, relay: &Bell, until: Option<u64>) {
+        let decoder = Arc::new(Decoder::new(Arc::clone(&self.config.catalog)));
+        for chain in &self.config.chains {
+            let Some(node) = self.nodes.get(&chain.id) else { continue };
+            let deps = IngestDeps {
+                client: Arc::clone(node) as Arc<dyn ChainClient>,
+                store: self.store.clone(),
+                catalog: Arc::clone(&self.config.catalog),
+                decoder: Arc::clone(&decoder),
+                clock: Arc::clone(&self.clock),
+                relay: relay.clone(),
+            };
+            let config = ingest_config(chain, until);
+            let name = format!("ingest:{}", chain.name);
+            supervisor.room(&name, Arc::new(move || Box::new(Ingest::new(deps.clone(), config.clone()))));
+        }
+    }
+
+    async fn start_api(&self, supervisor: &mut Supervisor, metrics: PrometheusHandle) -> Result<(), Failure> {
+        let health = self.health.clone();
+        let faults: api::Faults = Arc::new(move || health.faults());
+        let api = Api { store: self.store.clone(), metrics, faults };
+        let server = api::bind(&self.config.raw.api.listen, api)
+            .await
+            .map_err(|error| Failure::world(error.to_string()))?;
+        tracing::info!(api.listen = %server.address(), "answering /healthz, /readyz and /metrics");
+        supervisor.task("api", |stop| async move {
+            if let Err(error) = server.serve(stop).await {
+                tracing::error!("the HTTP server ended: {error}");
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The node of a chain, connected.
+///
+/// # Errors
+/// One sentence that names the redacted URL and the mend.
+pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure> {
+    let config = NodeConfig {
+        max_concurrent_calls: chain.keys.calls_max,
+        poll_interval: chain.keys.poll.0,
+        ..NodeConfig::new(chain.name.clone(), chain.id, chain.rpc.clone())
+    };
+    Node::connect(config, clock).await.map_err(|error| Failure::world(error.to_string()))
+}
+
+/// The channels that a configuration allows.
+///
+/// # Errors
+/// One sentence when the HTTP client cannot be made.
+pub fn channels(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<HashMap<&'static str, Arc<dyn Channel>>>, Failure> {
+    let section = &config.raw.channels;
+    let webhook = WebhookConfig {
+        deadline: section.deadline.0,
+        allow_private: section.allow_private,
+        ..WebhookConfig::default()
+    };
+    Ok(Arc::new(channels::all(webhook, clock).map_err(Failure::world)?))
+}
+
+fn ingest_config(chain: &Chain, until: Option<u64>) -> IngestConfig {
+    IngestConfig {
+        finality: chain.finality,
+        max_reorg_depth: chain.keys.max_reorg_depth,
+        range_max: chain.keys.range_max.max(1),
+        poll: chain.keys.poll.0,
+        notify_backfill: chain.keys.notify_backfill,
+        until,
+        ..IngestConfig::new(chain.id, chain.name.clone())
+    }
+}

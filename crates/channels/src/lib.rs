@@ -1,0 +1,29 @@
+//! One file per delivery medium. Owns how a medium speaks, its deadlines and size limits; must not know stores,
+//! schedules or what a notification is about.
+//!
+//! Text that came from a chain is hostile: each channel escapes it for its own medium.
+
+mod guard;
+mod stdout;
+mod text;
+mod webhook;
+
+use std::{collections::HashMap, sync::Arc};
+
+use domain::{Channel, Clock};
+
+pub use stdout::StdoutChannel;
+pub use webhook::{WebhookChannel, WebhookConfig};
+
+/// All channels, by name.
+///
+/// # Errors
+/// One sentence when the HTTP client cannot be made.
+pub fn all(
+    webhook: WebhookConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<HashMap<&'static str, Arc<dyn Channel>>, String> {
+    let stdout: Arc<dyn Channel> = Arc::new(StdoutChannel::new());
+    let webhook: Arc<dyn Channel> = Arc::new(WebhookChannel::new(webhook, clock)?);
+    Ok([stdout, webhook].into_iter().map(|channel| (channel.name(), channel)).collect())
+}

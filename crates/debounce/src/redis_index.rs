@@ -1,0 +1,238 @@
+//! The timer index in Redis: one atomic script per operation, so that a window and its timer are never apart.
+//!
+//! Keys, all under the prefix: `open` (zset of window keys by due time), `generations` (hash of the open generation
+//! of each key), `claimed` (zset of claimed windows by lease end), `generation` (a counter), and per window a hash
+//! with its state and a zset of its members.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use domain::{Claim, DebounceError, Debouncer, HitId, WindowAdd, WindowKey, redact_url};
+use jiff::{SignedDuration, Timestamp};
+use redis::{Client, RedisError, Script, aio::ConnectionManager, aio::ConnectionManagerConfig};
+use uuid::Uuid;
+
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many hits one call of the script takes.
+const HITS_PER_CALL_MAX: usize = 1_000;
+
+/// A debouncer on Redis 7 or Valkey.
+#[derive(Clone)]
+pub struct RedisDebouncer {
+    connection: ConnectionManager,
+    url: String,
+    prefix: String,
+    add: Script,
+    claim: Script,
+    settle: Script,
+}
+
+impl fmt::Debug for RedisDebouncer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisDebouncer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl RedisDebouncer {
+    /// Connects, and says so when the server may evict keys.
+    ///
+    /// # Errors
+    /// [`DebounceError`] when nobody answers at `url`.
+    pub async fn connect(url: &str, prefix: &str) -> Result<Self, DebounceError> {
+        let shown = redact_url(url);
+        let failed = |error: RedisError| DebounceError {
+            url: shown.clone(),
+            action: "connect",
+            detail: format!("{error}; check debounce.url"),
+        };
+        let client = Client::open(url).map_err(failed)?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_number_of_retries(2);
+        let connection = client.get_connection_manager_with_config(config).await.map_err(failed)?;
+        let debouncer = Self {
+            connection,
+            url: shown.clone(),
+            prefix: format!("{prefix}chainbell:window:"),
+            add: Script::new(include_str!("add.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+            settle: Script::new(include_str!("settle.lua")),
+        };
+        debouncer.warn_of_eviction().await;
+        Ok(debouncer)
+    }
+
+    // An evicted window is late, not lost; still, somebody should know.
+    async fn warn_of_eviction(&self) {
+        let mut connection = self.connection.clone();
+        let answer: Result<Vec<String>, _> =
+            redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(&mut connection).await;
+        if let Ok(answer) = answer
+            && let Some(policy) = answer.get(1).filter(|policy| *policy != "noeviction")
+        {
+            tracing::warn!(
+                debounce.url = self.url,
+                "Redis may evict windows (maxmemory-policy {policy}): set it to noeviction"
+            );
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn windows(&self) -> String {
+        self.key("w:")
+    }
+
+    async fn timed<T>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, DebounceError> {
+        let started = started();
+        let result = call.await;
+        metrics::histogram!("chainbell_redis_command_seconds", "command" => action).record(started.elapsed());
+        result.map_err(|error| {
+            metrics::counter!("chainbell_redis_command_errors_total", "command" => action).increment(1);
+            DebounceError { url: self.url.clone(), action, detail: error.to_string() }
+        })
+    }
+
+    async fn settled(
+        &self,
+        action: &'static str,
+        claim: &Claim,
+        lease_end: Option<i64>,
+    ) -> Result<(), DebounceError> {
+        let mut connection = self.connection.clone();
+        let mut script = self.settle.prepare_invoke();
+        script
+            .key(self.key("claimed"))
+            .key(self.windows())
+            .arg(format!("{}\n{}", claim.key, claim.generation))
+            .arg(&claim.token)
+            .arg(lease_end.map_or_else(String::new, |end| end.to_string()));
+        self.timed(action, script.invoke_async::<i64>(&mut connection)).await.map(|_| ())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures how long a command took, decides nothing")]
+fn started() -> Instant {
+    Instant::now()
+}
+
+fn millis(duration: Duration) -> i64 {
+    // A wait of centuries is as good as for ever, and stays exact in Lua's numbers.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(10_000_000_000_000)
+}
+
+#[async_trait]
+impl Debouncer for RedisDebouncer {
+    async fn add(&self, adds: Vec<WindowAdd>) -> Result<(), DebounceError> {
+        for add in adds {
+            for hits in add.hits.chunks(HITS_PER_CALL_MAX) {
+                let mut connection = self.connection.clone();
+                let mut script = self.add.prepare_invoke();
+                script
+                    .key(self.key("open"))
+                    .key(self.key("generations"))
+                    .key(self.key("generation"))
+                    .key(self.windows())
+                    .arg(add.key.as_str())
+                    .arg(add.now.as_millisecond())
+                    .arg(millis(add.rule.window))
+                    .arg(millis(add.rule.max_wait))
+                    .arg(add.rule.max_count)
+                    .arg(u8::from(add.rule.slide));
+                for hit in hits {
+                    script.arg(hit.0.simple().to_string());
+                }
+                self.timed("add", script.invoke_async::<i64>(&mut connection)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, DebounceError> {
+        let token = Uuid::new_v4().simple().to_string();
+        let mut connection = self.connection.clone();
+        let mut script = self.claim.prepare_invoke();
+        script
+            .key(self.key("open"))
+            .key(self.key("generations"))
+            .key(self.key("claimed"))
+            .key(self.windows())
+            .arg(now.as_millisecond())
+            .arg(limit)
+            .arg(now.as_millisecond().saturating_add(millis(lease)))
+            .arg(&token);
+        let claimed: Vec<(String, u64, u32)> =
+            self.timed("claim", script.invoke_async(&mut connection)).await?;
+        Ok(claimed
+            .into_iter()
+            .map(|(key, generation, claims)| Claim {
+                key: WindowKey::from_stored(key),
+                generation,
+                claims,
+                token: token.clone(),
+            })
+            .collect())
+    }
+
+    async fn members(
+        &self,
+        claim: &Claim,
+        after: Option<HitId>,
+        limit: usize,
+    ) -> Result<Vec<HitId>, DebounceError> {
+        let mut connection = self.connection.clone();
+        let from = after.map_or_else(|| "-".to_owned(), |hit| format!("({}", hit.0.simple()));
+        let mut command = redis::cmd("ZRANGEBYLEX");
+        command
+            .arg(format!("{}{}\n{}\nmembers", self.windows(), claim.key, claim.generation))
+            .arg(from)
+            .arg("+")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit);
+        let members: Vec<String> = self.timed("members", command.query_async(&mut connection)).await?;
+        // What is no id was not written by us; the sweep brings any hit that is missing.
+        Ok(members.iter().filter_map(|member| member.parse().ok()).collect())
+    }
+
+    async fn ack(&self, claim: &Claim) -> Result<(), DebounceError> {
+        self.settled("ack", claim, None).await
+    }
+
+    async fn release(&self, claim: &Claim, now: Timestamp, delay: Duration) -> Result<(), DebounceError> {
+        let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+        let at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+        self.settled("release", claim, Some(at.as_millisecond())).await
+    }
+
+    async fn outlook(&self) -> Result<(u64, Option<Timestamp>), DebounceError> {
+        let mut connection = self.connection.clone();
+        let mut pipe = redis::pipe();
+        for set in ["open", "claimed"] {
+            pipe.cmd("ZCARD").arg(self.key(set));
+            pipe.cmd("ZRANGE").arg(self.key(set)).arg(0).arg(0).arg("WITHSCORES");
+        }
+        type Answer = (u64, Vec<(String, f64)>, u64, Vec<(String, f64)>);
+        let (open, first_open, claimed, first_claimed): Answer =
+            self.timed("outlook", pipe.query_async(&mut connection)).await?;
+        #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds that we wrote")]
+        let due = first_open.iter().chain(&first_claimed).map(|(_, score)| *score as i64).min();
+        Ok((open + claimed, due.and_then(|millis| Timestamp::from_millisecond(millis).ok())))
+    }
+}

@@ -1,0 +1,135 @@
+//! Releases hits that waited for confidence, when the chain gets there. Owns the step from `waiting` on; must not
+//! know how an event was matched.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    ChainId, Clock, Debouncer, DeliverAt, HitId, Strategy, Watch, WatchId, confirmation::released_up_to,
+};
+use store::{Bundle, HitRow, Store};
+
+use crate::{
+    Bell, Progress, Room, RoomError,
+    matching::due_hint,
+    notify::{Notifier, in_chain_order, window_adds},
+};
+
+/// Limits of the release.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfirmConfig {
+    /// How many hits are released at once.
+    pub batch: u32,
+    /// How often to look.
+    pub poll: Duration,
+}
+
+impl Default for ConfirmConfig {
+    fn default() -> Self {
+        Self { batch: 500, poll: Duration::from_millis(500) }
+    }
+}
+
+/// What the room works with.
+#[derive(Debug, Clone)]
+pub struct ConfirmDeps {
+    /// The store.
+    pub store: Store,
+    /// The timer index.
+    pub debouncer: Arc<dyn Debouncer>,
+    /// Makes the notifications of immediate hits.
+    pub notifier: Arc<Notifier>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Rung when the outbox has something.
+    pub relay: Bell,
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Confirm {
+    deps: ConfirmDeps,
+    chains: Vec<ChainId>,
+    config: ConfirmConfig,
+}
+
+impl Confirm {
+    /// A room for the waiting hits of `chains`.
+    pub const fn new(deps: ConfirmDeps, chains: Vec<ChainId>, config: ConfirmConfig) -> Self {
+        Self { deps, chains, config }
+    }
+
+    async fn release(&self, chain: ChainId) -> Result<usize, RoomError> {
+        let Some(row) = self.deps.store.chain(chain).await? else { return Ok(0) };
+        let mut released = 0;
+        for word in self.deps.store.waiting_for(chain).await? {
+            let Ok(deliver_at) = word.parse::<DeliverAt>() else { continue };
+            let Some(up_to) = released_up_to(deliver_at, &row.view()) else { continue };
+            let hits = self.deps.store.waiting_hits(chain, &word, up_to, self.config.batch).await?;
+            released += hits.len();
+            self.release_hits(hits).await?;
+        }
+        Ok(released)
+    }
+
+    async fn release_hits(&self, hits: Vec<HitRow>) -> Result<(), RoomError> {
+        let mut by_watch: HashMap<WatchId, Vec<HitRow>> = HashMap::new();
+        for row in hits {
+            by_watch.entry(row.hit.watch.clone()).or_default().push(row);
+        }
+        for (id, rows) in by_watch {
+            match self.deps.store.watch(&id).await? {
+                Some(watch) => self.release_of(&watch, rows).await?,
+                None => {
+                    let ids: Vec<_> = rows.iter().map(|row| row.hit.id).collect();
+                    self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn release_of(&self, watch: &Watch, rows: Vec<HitRow>) -> Result<(), RoomError> {
+        let now = self.deps.clock.now();
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let events = self.deps.store.events_by_keys(&keys).await?;
+        let (ids, events) = in_chain_order(rows, events);
+        let mut pending: Vec<HitId> = Vec::new();
+        let mut immediate: Vec<(HitId, Bundle)> = Vec::new();
+        match watch.strategy {
+            Strategy::Digest(_) => pending = ids,
+            Strategy::Immediate => {
+                let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
+                for (id, stored) in ids.into_iter().zip(&events) {
+                    let one = std::slice::from_ref(stored);
+                    immediate.push((id, self.deps.notifier.bundle(watch, &audience, one, id).await?));
+                }
+            }
+        }
+        let outcome = self.deps.store.release_hits(&pending, &immediate, due_hint(watch, now), now).await?;
+        let joining: Vec<_> = outcome.pending.iter().map(|hit| (*hit, &watch.recipient, watch)).collect();
+        if !joining.is_empty() {
+            self.deps.debouncer.add(window_adds(&joining, now)).await?;
+        }
+        if outcome.notified > 0 {
+            self.deps.relay.ring();
+        }
+        metrics::counter!("chainbell_notifications_total").increment(outcome.notified);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Room for Confirm {
+    async fn step(&mut self) -> Result<Progress, RoomError> {
+        let mut released = 0;
+        for chain in &self.chains {
+            released += self.release(*chain).await?;
+        }
+        Ok(if released > 0 { Progress::Worked } else { Progress::Idle })
+    }
+
+    async fn rest(&mut self) {
+        self.deps.clock.sleep(self.config.poll).await;
+    }
+}

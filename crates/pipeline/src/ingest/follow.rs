@@ -1,0 +1,95 @@
+//! `Follow`: new blocks on our tip.
+
+use domain::{Header, LogQuery, Origin};
+use store::ChainCommit;
+
+use super::{Did, Ingest};
+use crate::RoomError;
+
+impl Ingest {
+    pub(super) async fn extend(&mut self, head: &Header) -> Result<Did, RoomError> {
+        let Some(chain) = &self.chain else { return Ok(Did::Idle) };
+        let tip = chain.tip();
+        let until = self.until(head.block.number);
+        if until <= tip.number {
+            return Ok(Did::Idle);
+        }
+        let next = tip.number + 1;
+        // Far behind, what is final can be read by range. The range must be worth it: it holds no blocks to rewind.
+        if self.finalized.min(until) >= next + u64::from(self.config.blocks_max) {
+            return self.catch_up(next, self.finalized.min(until)).await;
+        }
+        let last = until.min(tip.number + u64::from(self.config.blocks_max));
+        let headers = if head.block.number == next && last == next {
+            vec![*head]
+        } else {
+            self.linked_headers(next, last).await?
+        };
+        match headers.first() {
+            // The node does not know the next block: it lags behind its own head, or shrank. The next head tells.
+            None => return Ok(Did::Idle),
+            Some(first) if first.parent != tip.hash => return self.recover(head).await,
+            Some(_) => {}
+        }
+        let events = self.events_of(&headers).await?;
+        self.commit(None, &headers, &events).await
+    }
+
+    // Reads final blocks by range, as one piece of the live chain: these are news, however late.
+    async fn catch_up(&mut self, from: u64, to: u64) -> Result<Did, RoomError> {
+        let to = to.min(from + self.range - 1);
+        let query = LogQuery::Range { from, to };
+        let logs = self.logs(query, &self.filters).await;
+        let logs = self.adapt_range(logs)?;
+        let header = self.header_at(to).await?;
+        let times = self.timestamps(&logs).await?;
+        let events = self.decode(&logs, Origin::Live, |log| times.get(&log.block.number).copied());
+        let did = self.commit(None, std::slice::from_ref(&header), &events).await?;
+        self.grow_range(to - from + 1, logs.len());
+        Ok(match did {
+            Did::Followed { events, .. } => Did::Followed { blocks: to - from + 1, events },
+            other => other,
+        })
+    }
+
+    /// Commits blocks on our tip, or on `ancestor` in a reorg, and only then believes in them.
+    pub(super) async fn commit(
+        &mut self,
+        ancestor: Option<domain::BlockRef>,
+        headers: &[Header],
+        events: &[domain::Event],
+    ) -> Result<Did, RoomError> {
+        let Some(chain) = self.chain.as_mut() else { return Ok(Did::Idle) };
+        let old = chain.tip();
+        let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or(old);
+        let commit = ChainCommit {
+            chain: self.config.chain,
+            name: &self.config.name,
+            expected_tip: Some(old),
+            ancestor,
+            headers,
+            events,
+            tip,
+            now: self.deps.clock.now(),
+        };
+        let committed = self.deps.store.commit_chain(&commit).await?;
+        let mut depth = 0;
+        if let Some(ancestor) = ancestor {
+            depth = chain.rewind(ancestor).map_or(0, |dropped| dropped.len() as u64);
+        }
+        for header in headers {
+            // Blocks that were read by range do not link to the tip one by one.
+            if chain.extend(header).is_err() {
+                chain.jump(header.block);
+            }
+            self.witnesses.remove(&header.block.hash);
+        }
+        if committed.seen + committed.orphaned > 0 {
+            self.deps.relay.ring();
+        }
+        Ok(match ancestor {
+            Some(_) => Did::Recovered { depth, orphaned: committed.orphaned },
+            None => Did::Followed { blocks: headers.len() as u64, events: committed.seen },
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Where to begin: resume at the checkpoint, or start at the head, the frontier between past and live.
+
+use domain::{BlockRef, ChainError, Header, Heads, StartBlock, canonical::CanonicalChain};
+use store::{ChainCommit, ContractCursor};
+
+use super::{Did, Ingest};
+use crate::RoomError;
+
+impl Ingest {
+    /// Reads the checkpoint. A reorg that happened while we were away shows itself at the first head, by the same
+    /// rule as one that happens while we look.
+    pub(super) async fn start(&mut self, heads: &Heads) -> Result<Did, RoomError> {
+        let served = self.deps.client.chain_id().await?;
+        if served != self.config.chain {
+            let (name, id) = (&self.config.name, self.config.chain);
+            return Err(RoomError::Halted(format!(
+                "the node serves chain {served}, but chain '{name}' is configured as {id}: mend chain_id or rpc"
+            )));
+        }
+        let row = self
+            .deps
+            .store
+            .register_chain(self.config.chain, &self.config.name, self.deps.clock.now())
+            .await?;
+        self.finalized = row.finalized.unwrap_or_default();
+        let depth = self.config.max_reorg_depth;
+        let tip = match row.tip {
+            Some(tip) => {
+                let blocks =
+                    self.deps.store.recent_blocks(self.config.chain, depth.saturating_add(1)).await?;
+                let chain = CanonicalChain::from_blocks(newest_run(blocks), depth as usize);
+                // A tip whose block row is gone is still a cursor: number and hash.
+                self.chain = chain.filter(|chain| chain.tip() == tip);
+                let chain = self.chain.get_or_insert_with(|| CanonicalChain::new(tip, depth as usize));
+                chain.tip()
+            }
+            None => self.begin(heads).await?,
+        };
+        self.settle_contracts(tip, heads.latest.block.number).await?;
+        self.note(heads).await?;
+        Ok(Did::Started { tip })
+    }
+
+    // The live chain begins at the head: what is there already is the past. The blocks that may still change are held
+    // from the first moment, so that a reorg of them is seen.
+    async fn begin(&mut self, heads: &Heads) -> Result<BlockRef, RoomError> {
+        let tip = self.until(heads.latest.block.number);
+        let depth = self.config.max_reorg_depth;
+        let from = self.final_height(heads).max(tip.saturating_sub(u64::from(depth))).min(tip);
+        let headers = self.linked_headers(from, tip).await?;
+        let Some(last) = headers.last().filter(|last| last.block.number == tip) else {
+            let detail = format!("blocks {from} to {tip} do not link to each other");
+            return Err(ChainError::Incoherent { url: "rpc".to_owned(), detail }.into());
+        };
+        let commit = ChainCommit {
+            chain: self.config.chain,
+            name: &self.config.name,
+            expected_tip: None,
+            ancestor: None,
+            headers: &headers,
+            events: &[],
+            tip: last.block,
+            now: self.deps.clock.now(),
+        };
+        self.deps.store.commit_chain(&commit).await?;
+        self.chain = CanonicalChain::from_blocks(headers.iter().map(|header| header.block), depth as usize);
+        Ok(last.block)
+    }
+
+    pub(super) async fn header_at(&self, number: u64) -> Result<Header, RoomError> {
+        let header = self.deps.client.headers_by_number(&[number]).await?.into_iter().flatten().next();
+        let unknown = || ChainError::UnknownBlock { url: "rpc".to_owned(), block: number.to_string() };
+        Ok(header.ok_or_else(unknown)?)
+    }
+
+    // A contract that is met for the first time is read live from the next block on, and its past afterwards.
+    async fn settle_contracts(&mut self, tip: BlockRef, head: u64) -> Result<(), RoomError> {
+        let live_from = tip.number.saturating_add(1);
+        let cursors: Vec<_> = self
+            .deps
+            .catalog
+            .of_chain(self.config.chain)
+            .map(|contract| {
+                let start_block = match contract.start {
+                    StartBlock::Number(number) => number,
+                    StartBlock::Latest => head.saturating_add(1),
+                };
+                let live_from = live_from.max(start_block);
+                ContractCursor {
+                    name: contract.name.clone(),
+                    start_block,
+                    next_block: start_block,
+                    live_from,
+                }
+            })
+            .collect();
+        self.deps.store.register_contracts(self.config.chain, &cursors).await?;
+        let configured = |cursor: &ContractCursor| cursors.iter().any(|known| known.name == cursor.name);
+        self.cursors = self.deps.store.contract_cursors(self.config.chain).await?;
+        self.cursors.retain(configured);
+        Ok(())
+    }
+}
+
+// Blocks read by range leave only their last; what links by number up to the tip is the newest run.
+fn newest_run(blocks: Vec<BlockRef>) -> Vec<BlockRef> {
+    let gaps = blocks.windows(2).rposition(|pair| pair[0].number + 1 != pair[1].number);
+    let from = gaps.map_or(0, |position| position + 1);
+    blocks.into_iter().skip(from).collect()
+}

@@ -1,0 +1,26 @@
+//! The rooms of chainbell: ingest, relay, matching, confirm, digest, deliver.
+//!
+//! Owns what happens between a log and a person. A room imports no other room: they hand over by rows in the store,
+//! and ring each other's [`Bell`] so that nobody waits for a poll. A room must not know which broker, timer index,
+//! node or medium serves it; those are traits of `domain`.
+//!
+//! Every room is a struct with `new(deps, config)` and a public `step`, one bounded unit of work that says what it
+//! did. [`room::run`] is the loop around it, the same for all.
+
+pub mod bell;
+pub mod confirm;
+pub mod deliver;
+pub mod digest;
+pub mod factory;
+pub mod health;
+pub mod ingest;
+pub mod matching;
+pub mod notify;
+pub mod relay;
+pub mod room;
+pub mod tokens;
+pub mod watches;
+
+pub use bell::Bell;
+pub use health::{Health, Pulse};
+pub use room::{Progress, Room, RoomError};

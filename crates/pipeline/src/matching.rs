@@ -1,0 +1,254 @@
+//! Events meet watches and become hits. Owns that each event's last change is matched exactly in effect, however
+//! often and in whatever order its messages come; must not know how a window closes.
+//!
+//! A message is a hint which event to look at. The event is read again, and its place in the chain decides: in it,
+//! hits are made or moved to it; out of it, open hits vanish. What no message brings, the sweep over `unmatched` does.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin,
+    RecipientId, Strategy, Watch,
+    confirmation::{ChainView, is_due},
+};
+use jiff::{SignedDuration, Timestamp};
+use store::{EventKey, NewHit, Store, StoredEvent};
+
+use crate::{
+    Bell, Progress, Room, RoomError,
+    notify::{Audience, Notifier, window_adds},
+    watches::Watches,
+};
+
+/// Limits of matching.
+#[derive(Debug, Clone, Copy)]
+pub struct MatchingConfig {
+    /// How many messages are handled at once.
+    pub batch: usize,
+    /// How long a fetch waits for the first.
+    pub wait: Duration,
+    /// How old an unmatched event is when the sweep takes it.
+    pub grace: Duration,
+    /// How often the sweep looks.
+    pub sweep: Duration,
+    /// Whether events of the past make hits.
+    pub notify_backfill: bool,
+}
+
+impl Default for MatchingConfig {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            wait: Duration::from_millis(500),
+            grace: Duration::from_secs(10),
+            sweep: Duration::from_secs(2),
+            notify_backfill: false,
+        }
+    }
+}
+
+/// What matching works with.
+#[derive(Debug, Clone)]
+pub struct MatchingDeps {
+    /// The store.
+    pub store: Store,
+    /// Messages of the stream of chain events.
+    pub consumer: Arc<dyn Consumer>,
+    /// The timer index.
+    pub debouncer: Arc<dyn Debouncer>,
+    /// Makes the notifications of immediate hits.
+    pub notifier: Arc<Notifier>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Rung when the outbox has something.
+    pub relay: Bell,
+}
+
+/// The room.
+#[derive(Debug)]
+pub struct Matching {
+    deps: MatchingDeps,
+    watches: Watches,
+    config: MatchingConfig,
+    swept: Option<Timestamp>,
+}
+
+impl Matching {
+    /// A matching room over `watches`.
+    pub const fn new(deps: MatchingDeps, watches: Watches, config: MatchingConfig) -> Self {
+        Self { deps, watches, config, swept: None }
+    }
+
+    /// Matches the events under these keys as they are now.
+    ///
+    /// # Errors
+    /// See [`RoomError`]; doing it again is harmless.
+    pub async fn handle(&mut self, keys: &[EventKey]) -> Result<(), RoomError> {
+        self.watches.refresh().await?;
+        let events = self.deps.store.events_by_keys(keys).await?;
+        let (canonical, orphans): (Vec<_>, Vec<_>) = events.into_iter().partition(StoredEvent::is_canonical);
+        self.deps.store.orphan_hits(&orphans).await?;
+        let matched = self.matched(&canonical);
+        let audience =
+            self.deps.notifier.audience(matched.iter().map(|(_, watch)| watch.recipient.clone())).await?;
+        let views = self.views(&matched).await?;
+        let mut hits = Vec::with_capacity(matched.len());
+        for (stored, watch) in &matched {
+            let view = views.get(&stored.event.chain).copied().unwrap_or_default();
+            hits.push(self.hit(stored, watch, &view, &audience).await?);
+        }
+        let outcome = self.deps.store.commit_hits(&canonical, &hits, self.deps.clock.now()).await?;
+        self.join_windows(&outcome.pending, &hits, &matched).await?;
+        if outcome.notified > 0 {
+            self.deps.relay.ring();
+        }
+        metrics::counter!("chainbell_hits_total").increment(hits.len() as u64);
+        metrics::counter!("chainbell_notifications_total").increment(outcome.notified);
+        Ok(())
+    }
+
+    fn matched<'e>(&self, events: &'e [StoredEvent]) -> Vec<(&'e StoredEvent, Arc<Watch>)> {
+        let mut matched = Vec::new();
+        for stored in events {
+            if stored.event.origin == Origin::Backfill && !self.config.notify_backfill {
+                continue;
+            }
+            matched
+                .extend(self.watches.index().matches(&stored.event).into_iter().map(|watch| (stored, watch)));
+        }
+        matched
+    }
+
+    async fn views(
+        &self,
+        matched: &[(&StoredEvent, Arc<Watch>)],
+    ) -> Result<HashMap<ChainId, ChainView>, RoomError> {
+        let mut views = HashMap::new();
+        for (stored, _) in matched {
+            let chain = stored.event.chain;
+            if !views.contains_key(&chain) {
+                let row = self.deps.store.chain(chain).await?;
+                views.insert(chain, row.map(|row| row.view()).unwrap_or_default());
+            }
+        }
+        Ok(views)
+    }
+
+    async fn hit(
+        &self,
+        stored: &StoredEvent,
+        watch: &Watch,
+        view: &ChainView,
+        audience: &Audience,
+    ) -> Result<NewHit, RoomError> {
+        let id = HitId::derive(stored.event.logical, &watch.id);
+        let due = is_due(watch.deliver_at, stored.event.block.number, view);
+        let immediate = match watch.strategy {
+            Strategy::Immediate if due => {
+                Some(self.deps.notifier.bundle(watch, audience, std::slice::from_ref(stored), id).await?)
+            }
+            _ => None,
+        };
+        Ok(NewHit {
+            id,
+            watch: watch.id.clone(),
+            recipient: watch.recipient.clone(),
+            logical: stored.event.logical,
+            key: EventKey::of(&stored.event),
+            deliver_at: watch.deliver_at,
+            state: if due { HitState::Pending } else { HitState::Waiting },
+            due_hint: due_hint(watch, self.deps.clock.now()),
+            immediate,
+        })
+    }
+
+    async fn join_windows(
+        &self,
+        pending: &[HitId],
+        hits: &[NewHit],
+        matched: &[(&StoredEvent, Arc<Watch>)],
+    ) -> Result<(), RoomError> {
+        let pending: std::collections::HashSet<_> = pending.iter().collect();
+        let joining: Vec<(HitId, &RecipientId, &Watch)> = hits
+            .iter()
+            .zip(matched)
+            .filter(|(hit, _)| pending.contains(&hit.id))
+            .map(|(hit, (_, watch))| (hit.id, &hit.recipient, watch.as_ref()))
+            .collect();
+        if !joining.is_empty() {
+            self.deps.debouncer.add(window_adds(&joining, self.deps.clock.now())).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<bool, RoomError> {
+        let now = self.deps.clock.now();
+        let every = SignedDuration::try_from(self.config.sweep).unwrap_or(SignedDuration::ZERO);
+        if self.swept.is_some_and(|swept| now.duration_since(swept) < every) {
+            return Ok(false);
+        }
+        let grace = SignedDuration::try_from(self.config.grace).unwrap_or(SignedDuration::ZERO);
+        let before = now.saturating_sub(grace).unwrap_or(Timestamp::MIN);
+        let limit = u32::try_from(self.config.batch).unwrap_or(u32::MAX);
+        let keys = self.deps.store.unmatched(before, limit).await?;
+        if keys.is_empty() {
+            self.swept = Some(now);
+            return Ok(false);
+        }
+        tracing::info!(events = keys.len(), "matching events whose message did not come");
+        self.handle(&keys).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Room for Matching {
+    async fn step(&mut self) -> Result<Progress, RoomError> {
+        self.watches.refresh().await?;
+        let incoming = self.deps.consumer.fetch(self.config.batch, self.config.wait).await?;
+        if incoming.is_empty() {
+            return Ok(if self.sweep().await? { Progress::Worked } else { Progress::Idle });
+        }
+        let mut keys = Vec::with_capacity(incoming.len());
+        for message in &incoming {
+            match key_of(message) {
+                Some(key) => keys.push(key),
+                None => {
+                    self.deps.consumer.dead_letter(message, "it names no event").await?;
+                }
+            }
+        }
+        keys.sort_unstable_by_key(|key| (key.chain, key.block.number, key.log_index, key.block.hash));
+        keys.dedup();
+        self.handle(&keys).await?;
+        let tokens: Vec<_> = incoming.into_iter().map(|message| message.token).collect();
+        self.deps.consumer.ack(&tokens).await?;
+        Ok(Progress::Worked)
+    }
+
+    // The fetch has waited already.
+    async fn rest(&mut self) {}
+}
+
+/// When a hit's window should have closed at the latest.
+pub(crate) fn due_hint(watch: &Watch, now: Timestamp) -> Timestamp {
+    let wait = match watch.strategy {
+        Strategy::Immediate => Duration::ZERO,
+        Strategy::Digest(rule) => rule.max_wait.max(rule.window),
+    };
+    now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(Timestamp::MAX)
+}
+
+fn key_of(incoming: &Incoming) -> Option<EventKey> {
+    let envelope: CloudEvent = serde_json::from_str(&incoming.message.payload).ok()?;
+    let data = &envelope.data;
+    let number = |key: &str| data.get(key).and_then(serde_json::Value::as_u64);
+    let hash = data.get("block_hash").and_then(serde_json::Value::as_str)?.parse().ok()?;
+    Some(EventKey {
+        chain: ChainId(number("chain_id")?),
+        block: BlockRef::new(number("block_number")?, hash),
+        log_index: number("log_index")?,
+    })
+}

@@ -1,0 +1,212 @@
+//! Owns the small coherent chain that a scripted node answers from where it has no script.
+
+use alloy_primitives::{Address, B256, Bloom, Bytes, U64, keccak256};
+use domain::BlockRef;
+use serde_json::{Value as Json, json};
+
+use super::script::Reply;
+
+/// The timestamp of block 0, in seconds since 1970 UTC.
+const GENESIS_TIME: u64 = 1_700_000_000;
+
+/// Seconds between blocks.
+const INTERVAL: u64 = 12;
+
+/// A log to be put into a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSpec {
+    /// The contract that emits it.
+    pub address: Address,
+    /// Its topics.
+    pub topics: Vec<B256>,
+    /// Its data.
+    pub data: Bytes,
+    /// The transaction that holds it; neighbours of one transaction share it.
+    pub tx_hash: B256,
+}
+
+impl LogSpec {
+    /// A log without data, of the transaction numbered `tx`.
+    pub fn new(address: Address, topic0: B256, tx: u64) -> Self {
+        let tx_hash = keccak256(tx.to_be_bytes());
+        Self { address, topics: vec![topic0], data: Bytes::new(), tx_hash }
+    }
+}
+
+/// A block of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedBlock {
+    /// Number and hash.
+    pub block: BlockRef,
+    /// The hash of the block below.
+    pub parent: B256,
+    /// Its logs.
+    pub logs: Vec<LogSpec>,
+}
+
+impl ScriptedBlock {
+    fn timestamp(&self) -> u64 {
+        GENESIS_TIME + INTERVAL * self.block.number
+    }
+
+    /// The header as the node gives it.
+    pub fn header_json(&self) -> Json {
+        let mut bloom = Bloom::ZERO;
+        for log in &self.logs {
+            bloom.accrue_raw_log(log.address, &log.topics);
+        }
+        json!({
+            "number": U64::from(self.block.number), "hash": self.block.hash, "parentHash": self.parent,
+            "timestamp": U64::from(self.timestamp()), "logsBloom": bloom, "transactions": [],
+        })
+    }
+
+    /// The logs as the node gives them.
+    pub fn logs_json(&self) -> Vec<Json> {
+        let mut tx_index = 0;
+        let mut logs = Vec::with_capacity(self.logs.len());
+        for (log_index, log) in self.logs.iter().enumerate() {
+            if log_index > 0 && self.logs[log_index - 1].tx_hash != log.tx_hash {
+                tx_index += 1;
+            }
+            logs.push(json!({
+                "address": log.address, "topics": log.topics, "data": log.data,
+                "blockNumber": U64::from(self.block.number), "blockHash": self.block.hash,
+                "blockTimestamp": U64::from(self.timestamp()), "transactionHash": log.tx_hash,
+                "transactionIndex": U64::from(tx_index), "logIndex": U64::from(log_index), "removed": false,
+            }));
+        }
+        logs
+    }
+}
+
+/// The canonical chain of a scripted node.
+#[derive(Debug, Clone)]
+pub struct ScriptedChain {
+    /// The chain's id.
+    pub id: u64,
+    /// How far `safe` lies below the head; without it the node does not know the tag.
+    pub safe_depth: Option<u64>,
+    /// How far `finalized` lies below the head; without it the node does not know the tag.
+    pub finalized_depth: Option<u64>,
+    blocks: Vec<ScriptedBlock>,
+    // Every block gets another hash, also at the same place with the same content.
+    salt: u64,
+}
+
+impl ScriptedChain {
+    /// A chain of empty blocks from 0 to `height`, `safe` 2 and `finalized` 4 below the head.
+    pub fn new(id: u64, height: u64) -> Self {
+        let mut chain = Self { id, safe_depth: Some(2), finalized_depth: Some(4), blocks: Vec::new(), salt: 0 };
+        for _ in 0..=height {
+            chain.mine(Vec::new());
+        }
+        chain
+    }
+
+    /// Adds a block.
+    pub fn mine(&mut self, logs: Vec<LogSpec>) -> ScriptedBlock {
+        self.salt += 1;
+        let number = self.blocks.len() as u64;
+        let parent = self.blocks.last().map(|block| block.block.hash).unwrap_or_default();
+        let mut seed = parent.to_vec();
+        seed.extend(number.to_be_bytes());
+        seed.extend(self.salt.to_be_bytes());
+        let block = ScriptedBlock { block: BlockRef::new(number, keccak256(seed)), parent, logs };
+        self.blocks.push(block.clone());
+        block
+    }
+
+    /// Takes the newest `depth` blocks away, the first block excepted.
+    pub fn rollback(&mut self, depth: usize) -> Vec<ScriptedBlock> {
+        let keep = self.blocks.len().saturating_sub(depth).max(1);
+        self.blocks.split_off(keep)
+    }
+
+    /// The newest block.
+    pub fn head(&self) -> &ScriptedBlock {
+        self.blocks.last().expect("a chain always has its first block")
+    }
+
+    /// The canonical block at a height.
+    pub fn block(&self, number: u64) -> Option<&ScriptedBlock> {
+        self.blocks.get(usize::try_from(number).ok()?)
+    }
+
+    fn at_tag(&self, tag: &str) -> Option<&ScriptedBlock> {
+        let below = |depth: u64| self.block(self.head().block.number.saturating_sub(depth));
+        match tag {
+            "latest" => Some(self.head()),
+            "safe" => self.safe_depth.and_then(below),
+            "finalized" => self.finalized_depth.and_then(below),
+            "earliest" => self.block(0),
+            number => self.block(u64::from_str_radix(number.strip_prefix("0x")?, 16).ok()?),
+        }
+    }
+
+    fn by_hash(&self, hash: &Json) -> Option<&ScriptedBlock> {
+        self.blocks.iter().find(|block| json!(block.block.hash) == *hash)
+    }
+
+    /// What a sound node of this chain says.
+    pub(super) fn answer(&self, method: &str, params: &Json) -> Reply {
+        let header = |block: Option<&ScriptedBlock>| json!(block.map(ScriptedBlock::header_json));
+        let result = match method {
+            "eth_chainId" => json!(U64::from(self.id)),
+            "eth_blockNumber" => json!(U64::from(self.head().block.number)),
+            "web3_clientVersion" => json!("scripted/1"),
+            "eth_call" => json!("0x"),
+            "eth_getBlockByNumber" => {
+                let tag = params[0].as_str().unwrap_or_default();
+                let missing = matches!(tag, "safe" | "finalized") && self.at_tag(tag).is_none();
+                if missing {
+                    return Reply::error(-32602, &format!("invalid argument 0: unknown tag {tag}"));
+                }
+                header(self.at_tag(tag))
+            }
+            "eth_getBlockByHash" => header(self.by_hash(&params[0])),
+            "eth_getLogs" => return self.logs(&params[0]),
+            "eth_getTransactionReceipt" => self.receipt(&params[0]),
+            _ => return Reply::error(-32601, &format!("the method {method} does not exist/is not available")),
+        };
+        Reply::Result(result)
+    }
+
+    fn logs(&self, filter: &Json) -> Reply {
+        let blocks: Vec<&ScriptedBlock> = if filter["blockHash"].is_string() {
+            match self.by_hash(&filter["blockHash"]) {
+                Some(block) => vec![block],
+                None => return Reply::error(-32000, "unknown block"),
+            }
+        } else {
+            let end = |key: &str| filter[key].as_str().and_then(|tag| self.at_tag(tag)).map(|at| at.block.number);
+            let (from, to) = (end("fromBlock").unwrap_or_default(), end("toBlock").unwrap_or(u64::MAX));
+            self.blocks.iter().filter(|block| (from..=to).contains(&block.block.number)).collect()
+        };
+        let logs = blocks.iter().flat_map(|block| block.logs_json()).filter(|log| matches(filter, log));
+        Reply::Result(logs.collect())
+    }
+
+    fn receipt(&self, tx_hash: &Json) -> Json {
+        for block in &self.blocks {
+            let logs: Vec<_> =
+                block.logs_json().into_iter().filter(|log| log["transactionHash"] == *tx_hash).collect();
+            if !logs.is_empty() {
+                return json!({
+                    "transactionHash": tx_hash, "blockHash": block.block.hash,
+                    "blockNumber": U64::from(block.block.number), "logs": logs, "status": "0x1",
+                });
+            }
+        }
+        Json::Null
+    }
+}
+
+fn matches(filter: &Json, log: &Json) -> bool {
+    let allows = |wanted: &Json, value: &Json| match wanted {
+        Json::Null => true,
+        Json::Array(any) => any.contains(value),
+        one => one == value,
+    };
+    allows(&filter["address"], &log["address"]) && allows(&filter["topics"][0], &log["topics"][0])
+}
