@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{BrokerError, Clock, Consumer, Publisher};
 
 pub use memory::MemoryBroker;
-pub use nats::NatsBroker;
+pub use nats::{NatsBroker, delete_streams};
 pub use streams::{STREAM_DEAD, dead_subject};
 
 /// Limits of a consumer.

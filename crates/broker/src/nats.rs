@@ -25,8 +25,8 @@ use crate::{
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many bytes the stream of chain events keeps at the most.
-const STREAM_BYTES_MAX: i64 = 4 * 1024 * 1024 * 1024;
+/// How many messages a stream keeps at the most. A limit in bytes would reserve that much of the server's disk.
+const STREAM_MESSAGES_MAX: i64 = 5_000_000;
 
 /// A NATS server with JetStream. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl NatsBroker {
                 name: self.stream_name(name),
                 subjects: vec![self.subject(&format!("{token}.>"))],
                 max_age: age,
-                max_bytes: STREAM_BYTES_MAX,
+                max_messages: STREAM_MESSAGES_MAX,
                 duplicate_window: DUPLICATE_WINDOW,
                 storage: stream::StorageType::File,
                 discard: stream::DiscardPolicy::Old,
@@ -114,6 +114,19 @@ impl NatsBroker {
         *consumer.messages.lock().await = Some(consumer.open().await?);
         Ok(Arc::new(consumer))
     }
+}
+
+/// Deletes the streams of a deployment, with everything in them. What must survive is in the store.
+///
+/// # Errors
+/// [`BrokerError::Unavailable`].
+pub async fn delete_streams(url: &str, prefix: &str) -> Result<(), BrokerError> {
+    let broker = NatsBroker::connect(url, prefix).await?;
+    for (name, _, _) in STREAMS {
+        let deleted = broker.context.delete_stream(broker.stream_name(name)).await;
+        deleted.map_err(|error| broker.down(error))?;
+    }
+    Ok(())
 }
 
 fn headers_of(message: &Message) -> HeaderMap {

@@ -35,8 +35,15 @@ pub(crate) struct HttpRefusal {
 const LOGS: &str = "eth_getLogs";
 
 // The contract's own answer to `eth_call`.
-const REVERTED: &[&str] =
-    &["execution reverted", "reverted", "vm exception", "vm execution error", "invalid opcode", "out of gas", "stack underflow"];
+const REVERTED: &[&str] = &[
+    "execution reverted",
+    "reverted",
+    "vm exception",
+    "vm execution error",
+    "invalid opcode",
+    "out of gas",
+    "stack underflow",
+];
 
 const UNSUPPORTED: &[&str] = &[
     "method not found",
@@ -186,7 +193,9 @@ fn wait(refusal: &Refusal) -> Option<Duration> {
         .and_then(Json::as_f64)
         .filter(|seconds| *seconds >= 0.0);
     match seconds {
-        Some(seconds) => Some(Duration::try_from_secs_f64(seconds).map_or(RETRY_AFTER_MAX, |wait| wait.min(RETRY_AFTER_MAX))),
+        Some(seconds) => Some(
+            Duration::try_from_secs_f64(seconds).map_or(RETRY_AFTER_MAX, |wait| wait.min(RETRY_AFTER_MAX)),
+        ),
         None => suggested_wait(&refusal.message),
     }
 }
@@ -201,74 +210,128 @@ mod tests {
         classify(method, &Refusal { code, message: message.to_owned(), data: None }).kind()
     }
 
+    const BLOCK: &str = "eth_getBlockByNumber";
+
+    // Method, code, message, and the kind of fault.
+    const TEXTS: &[(&str, i64, &str, &str)] = &[
+        // geth
+        (LOGS, -32000, "unknown block", "unknown_block"),
+        (BLOCK, -32000, "header not found", "unknown_block"),
+        (LOGS, -32005, "query returned more than 10000 results", "range_too_large"),
+        (LOGS, -32602, "block range extends beyond current head block", "unknown_block"),
+        (LOGS, -32602, "invalid block range params", "unavailable"),
+        (LOGS, -32000, "exceed maximum block range: 5000", "range_too_large"),
+        (BLOCK, -32601, "the method eth_foo does not exist/is not available", "unsupported"),
+        ("eth_subscribe", -32601, "notifications not supported", "unsupported"),
+        (LOGS, 4444, "pruned history unavailable", "unsupported"),
+        ("eth_call", 3, "execution reverted: no", "reverted"),
+        ("eth_call", -32000, "execution reverted", "reverted"),
+        ("eth_call", -32000, "header not found", "unknown_block"),
+        (BLOCK, -32000, "finalized block not found", "unknown_block"),
+        (BLOCK, -32000, "safe block not found", "unknown_block"),
+        // Anvil, Hardhat
+        (LOGS, -32000, "unknown block", "unknown_block"),
+        (LOGS, -32602, "BlockOutOfRangeError: block height is 0 but requested was 4096", "unknown_block"),
+        (BLOCK, -32001, "BlockNotFound", "unknown_block"),
+        (LOGS, -32602, "blockHash cannot be found", "unknown_block"),
+        (BLOCK, -32602, "Received invalid block tag 10. Latest block number is 5", "unknown_block"),
+        (BLOCK, -32601, "Method not found", "unsupported"),
+        (
+            "eth_call",
+            -32603,
+            "VM Exception while processing transaction: reverted with reason string 'no'",
+            "reverted",
+        ),
+        // reth, Erigon, Nethermind, Besu
+        (LOGS, -32602, "query exceeds max block range 100000", "range_too_large"),
+        (
+            LOGS,
+            -32602,
+            "query exceeds max results 20000, retry with the range 18459031-18459052",
+            "range_too_large",
+        ),
+        (LOGS, -32001, "block not found: hash 0x11", "unknown_block"),
+        (LOGS, -32001, "ResourceNotFound: block 0x11 could not be found", "unknown_block"),
+        (LOGS, -39001, "Unknown block", "unknown_block"),
+        ("eth_call", -32015, "VM execution error.", "reverted"),
+        // Alchemy
+        (
+            LOGS,
+            -32602,
+            "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range",
+            "range_too_large",
+        ),
+        (
+            LOGS,
+            -32600,
+            "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range.",
+            "range_too_large",
+        ),
+        (LOGS, -32000, "Query timeout exceeded. Consider reducing your block range.", "range_too_large"),
+        (
+            BLOCK,
+            429,
+            "Your app has exceeded its compute units per second capacity. If you have retries enabled, you can safely ignore this message.",
+            "rate_limited",
+        ),
+        // Infura
+        (
+            LOGS,
+            -32005,
+            "query returned more than 10000 results. Try with this block range [0x10, 0x1f].",
+            "range_too_large",
+        ),
+        (BLOCK, -32005, "daily request count exceeded, request rate limited", "rate_limited"),
+        (LOGS, -32005, "project ID request rate exceeded", "rate_limited"),
+        // QuickNode
+        (LOGS, -32614, "eth_getLogs is limited to a 10,000 range", "range_too_large"),
+        (
+            LOGS,
+            -32602,
+            "eth_getLogs and eth_newFilter are limited to a 10,000 blocks range",
+            "range_too_large",
+        ),
+        (
+            LOGS,
+            -32007,
+            "100/second request limit reached - reduce calls per second or upgrade your account at quicknode.com",
+            "rate_limited",
+        ),
+        (LOGS, -32012, "credits limited to 6000/sec", "rate_limited"),
+        (LOGS, -32012, "requested range too large", "range_too_large"),
+        // Ankr, BlockPI, dRPC, thirdweb, Cloudflare
+        (LOGS, -32600, "block range is too wide", "range_too_large"),
+        (LOGS, -32062, "Block range is too large", "range_too_large"),
+        (LOGS, -32090, "Too many requests, reason: call rate limit exhausted, retry in 10s", "rate_limited"),
+        (
+            LOGS,
+            -32000,
+            "eth_getLogs is limited to 1024 block range. Please check the parameter requirements",
+            "range_too_large",
+        ),
+        (LOGS, 35, "ranges over 10000 blocks are not supported on freetier", "range_too_large"),
+        (LOGS, -32602, "Maximum allowed number of requested blocks is 3500", "range_too_large"),
+        (
+            LOGS,
+            -32000,
+            "requested too many blocks from 0 to 5000000, maximum is set to 1024",
+            "range_too_large",
+        ),
+        (LOGS, -32047, "Max range: 800", "range_too_large"),
+        (BLOCK, -32016, "over rate limit", "rate_limited"),
+        // jsonrpsee's limit on the answer, at a method that has no range
+        (LOGS, -32008, "Response is too big", "range_too_large"),
+        (BLOCK, -32008, "Response is too big", "unavailable"),
+        // What says nothing to act on
+        (BLOCK, -32603, "Internal error", "unavailable"),
+        (LOGS, -32000, "missing trie node", "unavailable"),
+        (LOGS, 0, "", "unavailable"),
+    ];
+
     #[test]
     fn real_texts_mean_what_the_caller_should_do() {
-        const BLOCK: &str = "eth_getBlockByNumber";
-        for (method, code, message, expected) in [
-            // geth
-            (LOGS, -32000, "unknown block", "unknown_block"),
-            (BLOCK, -32000, "header not found", "unknown_block"),
-            (LOGS, -32005, "query returned more than 10000 results", "range_too_large"),
-            (LOGS, -32602, "block range extends beyond current head block", "unknown_block"),
-            (LOGS, -32602, "invalid block range params", "unavailable"),
-            (LOGS, -32000, "exceed maximum block range: 5000", "range_too_large"),
-            (BLOCK, -32601, "the method eth_foo does not exist/is not available", "unsupported"),
-            ("eth_subscribe", -32601, "notifications not supported", "unsupported"),
-            (LOGS, 4444, "pruned history unavailable", "unsupported"),
-            ("eth_call", 3, "execution reverted: no", "reverted"),
-            ("eth_call", -32000, "execution reverted", "reverted"),
-            ("eth_call", -32000, "header not found", "unknown_block"),
-            (BLOCK, -32000, "finalized block not found", "unknown_block"),
-            (BLOCK, -32000, "safe block not found", "unknown_block"),
-            // Anvil, Hardhat
-            (LOGS, -32000, "unknown block", "unknown_block"),
-            (LOGS, -32602, "BlockOutOfRangeError: block height is 0 but requested was 4096", "unknown_block"),
-            (BLOCK, -32001, "BlockNotFound", "unknown_block"),
-            (LOGS, -32602, "blockHash cannot be found", "unknown_block"),
-            (BLOCK, -32602, "Received invalid block tag 10. Latest block number is 5", "unknown_block"),
-            (BLOCK, -32601, "Method not found", "unsupported"),
-            ("eth_call", -32603, "VM Exception while processing transaction: reverted with reason string 'no'", "reverted"),
-            // reth, Erigon, Nethermind, Besu
-            (LOGS, -32602, "query exceeds max block range 100000", "range_too_large"),
-            (LOGS, -32602, "query exceeds max results 20000, retry with the range 18459031-18459052", "range_too_large"),
-            (LOGS, -32001, "block not found: hash 0x11", "unknown_block"),
-            (LOGS, -32001, "ResourceNotFound: block 0x11 could not be found", "unknown_block"),
-            (LOGS, -39001, "Unknown block", "unknown_block"),
-            ("eth_call", -32015, "VM execution error.", "reverted"),
-            // Alchemy
-            (LOGS, -32602, "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range", "range_too_large"),
-            (LOGS, -32600, "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range.", "range_too_large"),
-            (LOGS, -32000, "Query timeout exceeded. Consider reducing your block range.", "range_too_large"),
-            (BLOCK, 429, "Your app has exceeded its compute units per second capacity. If you have retries enabled, you can safely ignore this message.", "rate_limited"),
-            // Infura
-            (LOGS, -32005, "query returned more than 10000 results. Try with this block range [0x10, 0x1f].", "range_too_large"),
-            (BLOCK, -32005, "daily request count exceeded, request rate limited", "rate_limited"),
-            (LOGS, -32005, "project ID request rate exceeded", "rate_limited"),
-            // QuickNode
-            (LOGS, -32614, "eth_getLogs is limited to a 10,000 range", "range_too_large"),
-            (LOGS, -32602, "eth_getLogs and eth_newFilter are limited to a 10,000 blocks range", "range_too_large"),
-            (LOGS, -32007, "100/second request limit reached - reduce calls per second or upgrade your account at quicknode.com", "rate_limited"),
-            (LOGS, -32012, "credits limited to 6000/sec", "rate_limited"),
-            (LOGS, -32012, "requested range too large", "range_too_large"),
-            // Ankr, BlockPI, dRPC, thirdweb, Cloudflare
-            (LOGS, -32600, "block range is too wide", "range_too_large"),
-            (LOGS, -32062, "Block range is too large", "range_too_large"),
-            (LOGS, -32090, "Too many requests, reason: call rate limit exhausted, retry in 10s", "rate_limited"),
-            (LOGS, -32000, "eth_getLogs is limited to 1024 block range. Please check the parameter requirements", "range_too_large"),
-            (LOGS, 35, "ranges over 10000 blocks are not supported on freetier", "range_too_large"),
-            (LOGS, -32602, "Maximum allowed number of requested blocks is 3500", "range_too_large"),
-            (LOGS, -32000, "requested too many blocks from 0 to 5000000, maximum is set to 1024", "range_too_large"),
-            (LOGS, -32047, "Max range: 800", "range_too_large"),
-            (BLOCK, -32016, "over rate limit", "rate_limited"),
-            // jsonrpsee's limit on the answer, at a method that has no range
-            (LOGS, -32008, "Response is too big", "range_too_large"),
-            (BLOCK, -32008, "Response is too big", "unavailable"),
-            // What says nothing to act on
-            (BLOCK, -32603, "Internal error", "unavailable"),
-            (LOGS, -32000, "missing trie node", "unavailable"),
-            (LOGS, 0, "", "unavailable"),
-        ] {
-            assert_eq!(kind(method, code, message), expected, "{method} {code} {message}");
+        for (method, code, message, expected) in TEXTS {
+            assert_eq!(kind(method, *code, message), *expected, "{method} {code} {message}");
         }
     }
 
@@ -276,7 +339,9 @@ mod tests {
     fn a_wait_is_read_where_the_provider_puts_it() {
         let data = json!({ "rate": { "allowed_rps": 10, "backoff_seconds": 1.5, "current_rps": 12 } });
         let refusal = Refusal { code: -32005, message: "rate limited".to_owned(), data: Some(data) };
-        let Fault::RateLimited { retry_after, .. } = classify(LOGS, &refusal) else { panic!("not a rate limit") };
+        let Fault::RateLimited { retry_after, .. } = classify(LOGS, &refusal) else {
+            panic!("not a rate limit")
+        };
         assert_eq!(retry_after, Some(Duration::from_millis(1_500)));
     }
 
@@ -301,7 +366,11 @@ mod tests {
                 Fault::RateLimited { detail: "error 429: Too Many Requests".to_owned(), retry_after: wait },
             ),
             (401, None, Fault::Denied("HTTP 401".to_owned())),
-            (403, refusal(-32000, "invalid project id"), Fault::Denied("HTTP 403, error -32000: invalid project id".to_owned())),
+            (
+                403,
+                refusal(-32000, "invalid project id"),
+                Fault::Denied("HTTP 403, error -32000: invalid project id".to_owned()),
+            ),
             (404, None, Fault::NotJsonRpc("HTTP 404".to_owned())),
             (400, refusal(-32000, "odd"), Fault::Unavailable("HTTP 400, error -32000: odd".to_owned())),
             (502, None, Fault::Unavailable("HTTP 502".to_owned())),

@@ -42,7 +42,11 @@ pub(crate) fn check_transaction(tx_hash: B256, logs: &mut [RawLog]) -> Result<()
     logs.sort_by_key(|log| log.log_index);
     for log in logs.iter() {
         if log.tx_hash != tx_hash {
-            return Err(format!("asked for transaction {tx_hash}, it gave {} of {}", place(log), log.tx_hash));
+            return Err(format!(
+                "asked for transaction {tx_hash}, it gave {} of {}",
+                place(log),
+                log.tx_hash
+            ));
         }
         if log.removed {
             return Err(format!("{} is marked as removed inside a receipt", place(log)));

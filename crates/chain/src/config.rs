@@ -49,7 +49,7 @@ impl NodeConfig {
             poll_interval: Duration::from_secs(4),
             max_batch: 50,
             max_addresses: 1_000,
-            max_response_bytes: 64 << 20,
+            max_response_bytes: 32 << 20,
             stall_timeout: Duration::from_secs(60),
             subscription_retry: Duration::from_secs(600),
             backoff_min: Duration::from_millis(500),

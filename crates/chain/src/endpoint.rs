@@ -119,13 +119,18 @@ mod tests {
 
     #[test]
     fn a_url_means_its_transport() {
-        for (given, socket) in [("ws://h:1", true), ("WSS://h/key", true), ("http://h", false), ("https://h", false)] {
+        for (given, socket) in
+            [("ws://h:1", true), ("WSS://h/key", true), ("http://h", false), ("https://h", false)]
+        {
             let endpoint = Endpoint::parse(given).unwrap();
             assert_eq!(matches!(endpoint.transport, Transport::WebSocket(_)), socket, "{given}");
         }
         for given in ["ipc:///tmp/geth.ipc", "ipc:/tmp/geth.ipc", "/tmp/geth.ipc"] {
             let endpoint = Endpoint::parse(given).unwrap();
-            assert!(matches!(&endpoint.transport, Transport::Ipc(path) if path.as_os_str() == "/tmp/geth.ipc"), "{given}");
+            assert!(
+                matches!(&endpoint.transport, Transport::Ipc(path) if path.as_os_str() == "/tmp/geth.ipc"),
+                "{given}"
+            );
             assert_eq!(endpoint.redacted(), "ipc:///tmp/geth.ipc");
         }
     }
@@ -147,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_key_that_the_provider_repeats_is_removed_from_its_words() {
-        let endpoint = Endpoint::parse("https://me:secret-word@host/v3/0123456789abcdef?token=qwertyuiop").unwrap();
+        let endpoint =
+            Endpoint::parse("https://me:secret-word@host/v3/0123456789abcdef?token=qwertyuiop").unwrap();
         let said = "project 0123456789abcdef\nis over its limit (qwertyuiop, secret-word)";
         assert_eq!(endpoint.clean(said), "project … is over its limit (…, …)");
         assert_eq!(format!("{endpoint:?}"), "https://…@host/v3/…?…");

@@ -36,7 +36,9 @@ pub enum ConnectError {
         detail: String,
     },
     /// The node does not want us.
-    #[error("the node at {url} refuses us: {detail}; check the key in the URL, and the plan that it belongs to")]
+    #[error(
+        "the node at {url} refuses us: {detail}; check the key in the URL, and the plan that it belongs to"
+    )]
     Refused {
         /// Redacted URL.
         url: String,

@@ -113,7 +113,9 @@ impl Fault {
         let url = at.redacted().to_owned();
         let detail = at.clean(&self.detail());
         match self {
-            Self::WrongChain(served) => ConnectError::WrongChain { url, served, chain: chain.clone(), expected },
+            Self::WrongChain(served) => {
+                ConnectError::WrongChain { url, served, chain: chain.clone(), expected }
+            }
             Self::NotJsonRpc(_) | Self::Incoherent(_) | Self::Unsupported(_) => {
                 ConnectError::NotJsonRpc { url, detail }
             }

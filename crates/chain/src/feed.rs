@@ -67,13 +67,13 @@ impl Feed {
             }
             changed
         });
-        let mut wakes = self.wakes.lock().await;
-        if self.lost.swap(false, Ordering::AcqRel) {
-            // Some are missing, so that the rest proves nothing either.
-            while wakes.try_recv().is_ok() {}
-            return Some(Wake::Reconnected);
-        }
         let wait = async {
+            let mut wakes = self.wakes.lock().await;
+            if self.lost.swap(false, Ordering::AcqRel) {
+                // Some are missing, so that the rest proves nothing either.
+                while wakes.try_recv().is_ok() {}
+                return Wake::Reconnected;
+            }
             match wakes.recv().await {
                 Some(wake) => wake,
                 // The task is gone; the reader's own interval remains.
@@ -176,7 +176,11 @@ impl Feeder {
         let pool = Arc::clone(&self.pool);
         let upstream = &pool.upstreams[index];
         let (chain, url) = (&pool.shared.config.chain, upstream.endpoint.redacted());
-        let session = match Session::open(upstream, &filters).await {
+        let link = match upstream.link().await {
+            Ok(link) => link,
+            Err(fault) => return upstream.note(SUBSCRIBE, &fault),
+        };
+        let session = match Session::open(upstream, Arc::clone(&link), &filters).await {
             Ok(session) => session,
             Err(fault @ (Fault::Unsupported(_) | Fault::Refused(_))) => {
                 let (now, retry) = (pool.shared.clock.now(), pool.shared.config.subscription_retry);
@@ -185,14 +189,16 @@ impl Feeder {
                 tracing::info!(%chain, url, why, retry_s = retry.as_secs(), "the node refuses subscriptions");
                 return;
             }
-            Err(fault) => return upstream.note(SUBSCRIBE, &fault),
+            Err(fault) => {
+                upstream.note(SUBSCRIBE, &fault);
+                return upstream.forget(&link).await;
+            }
         };
         upstream.set_feed(FeedState::Subscribed);
         self.said_polling = false;
         tracing::info!(%chain, url, filters = filters.len(), "subscribed to heads and logs");
         // Whatever happened before this moment was announced to nobody.
         self.out.send(Wake::Reconnected);
-        let link = Arc::clone(&session.link);
         let end = self.listen(upstream, session).await;
         upstream.set_feed(FeedState::Idle);
         match end {
@@ -200,14 +206,16 @@ impl Feeder {
                 let why = upstream.endpoint.clean(&fault.detail());
                 tracing::warn!(%chain, url, why, "the subscriptions broke: connecting anew");
                 upstream.note(SUBSCRIBE, &fault);
-                metrics::counter!("chainbell_rpc_reconnects_total", "chain" => chain.to_string()).increment(1);
+                metrics::counter!("chainbell_rpc_reconnects_total", "chain" => chain.to_string())
+                    .increment(1);
             }
             End::Stalled(after) => {
                 // A chain without blocks looks the same, so that it is said only once.
                 if !std::mem::replace(&mut self.quiet, true) {
                     tracing::warn!(%chain, url, after_s = after.as_secs(), "no head for long: connecting anew");
                 }
-                metrics::counter!("chainbell_rpc_reconnects_total", "chain" => chain.to_string()).increment(1);
+                metrics::counter!("chainbell_rpc_reconnects_total", "chain" => chain.to_string())
+                    .increment(1);
             }
             End::Unwanted => return,
         }

@@ -19,7 +19,7 @@ use url::{Host, Url};
 use crate::{
     classify::HttpRefusal,
     frame::Packet,
-    limits::{ERROR_BODY_MAX, RETRY_AFTER_MAX},
+    limits::{CONNECT_MAX, ERROR_BODY_MAX, RETRY_AFTER_MAX},
 };
 
 /// What went wrong below JSON-RPC.
@@ -30,7 +30,7 @@ pub(crate) enum WireError {
     Broken(String),
     /// The answer has an HTTP status other than 2xx.
     #[error("HTTP {}", .0.status)]
-    Http(HttpRefusal),
+    Http(Box<HttpRefusal>),
     /// The answer is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -65,7 +65,7 @@ impl HttpTransport {
     ) -> Result<Self, WireError> {
         let mut builder = reqwest::Client::builder()
             .timeout(timeout)
-            .connect_timeout(timeout)
+            .connect_timeout(timeout.min(CONNECT_MAX))
             // A redirected POST becomes a GET, and might carry the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("chainbell/", env!("CARGO_PKG_VERSION")));
@@ -88,8 +88,7 @@ fn is_local(url: &Url) -> bool {
 
 impl Inner {
     async fn exchange(&self, request: RequestPacket) -> Result<ResponsePacket, WireError> {
-        let mut response =
-            self.client.post(self.url.clone()).json(&request).send().await.map_err(broken)?;
+        let mut response = self.client.post(self.url.clone()).json(&request).send().await.map_err(broken)?;
         let status = response.status();
         if !status.is_success() {
             let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -99,7 +98,8 @@ impl Inner {
             let refusal = Packet::parse(&body)
                 .ok()
                 .and_then(|packet| packet.into_frames().iter().find_map(super::frame::Frame::refusal));
-            return Err(WireError::Http(HttpRefusal { status: status.as_u16(), retry_after, refusal }));
+            let refusal = HttpRefusal { status: status.as_u16(), retry_after, refusal };
+            return Err(WireError::Http(Box::new(refusal)));
         }
         let body = read(&mut response, self.max_response_bytes).await?;
         let packet = Packet::parse(&body)

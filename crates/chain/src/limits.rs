@@ -5,6 +5,9 @@ use std::time::Duration;
 /// WebSocket pings: one after this long; a node that answers nothing until the next is gone.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// The longest that connecting may take, whatever a request may: a start must not hang on a URL that is one of several.
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(10);
+
 /// Frames in a row that are no JSON-RPC before the other side is taken for something else.
 pub(crate) const GARBAGE_MAX: u32 = 16;
 

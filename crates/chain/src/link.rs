@@ -18,7 +18,7 @@ use crate::{
     endpoint::{Endpoint, Transport},
     fault::Fault,
     http::{HttpTransport, WireError},
-    limits::ANNOUNCEMENTS_MAX,
+    limits::{ANNOUNCEMENTS_MAX, CONNECT_MAX},
     socket::{Ending, Once, SocketConnect},
 };
 
@@ -63,8 +63,9 @@ impl Link {
                 Transport::Ipc(path) => subscribing(Once(IpcConnect::from(path.clone()))).await,
             }
         };
-        let opened = tokio::time::timeout(config.request_timeout, opening).await;
-        let client = opened.map_err(|_elapsed| too_slow(config.request_timeout))?;
+        let limit = config.request_timeout.min(CONNECT_MAX);
+        let opened = tokio::time::timeout(limit, opening).await;
+        let client = opened.map_err(|_elapsed| too_slow(limit))?;
         let client = client.map_err(|error| fault("", error, &ending))?;
         Ok(Self { client: RpcClient::from_inner(client.with_id(FIRST_ID)), ending })
     }

@@ -16,9 +16,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
-use domain::{
-    ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery, RawLog, Wake,
-};
+use domain::{ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery, RawLog, Wake};
 use futures::future::join_all;
 
 use crate::{

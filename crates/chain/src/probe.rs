@@ -77,7 +77,7 @@ struct Examination<'a> {
 
 impl Examination<'_> {
     async fn run(&self, clock: &dyn Clock) -> Result<Probe, Fault> {
-        let chain_id = chain_id(&*self.ask(CHAIN_ID, json!([])).await?)?;
+        let chain_id = chain_id(&self.ask(CHAIN_ID, json!([])).await?)?;
         let latest = self.header("latest").await?;
         let version = self.ask("web3_clientVersion", json!([])).await.ok();
         let made_at = i64::try_from(latest.timestamp).unwrap_or(i64::MAX);
@@ -109,7 +109,9 @@ impl Examination<'_> {
 
     async fn subscribe(&self) -> Result<(), Fault> {
         if !self.endpoint.can_subscribe() {
-            return Err(Fault::Unsupported("HTTP carries none: the head is asked for at an interval".to_owned()));
+            return Err(Fault::Unsupported(
+                "HTTP carries none: the head is asked for at an interval".to_owned(),
+            ));
         }
         // No contract lies at the zero address: the subscription stays silent.
         let nothing = LogFilter { addresses: vec![Address::ZERO], topics0: Vec::new() };

@@ -21,7 +21,7 @@ pub(crate) const CALL: &str = "eth_call";
 
 impl Upstream {
     pub(crate) async fn chain_id(&self) -> Result<ChainId, Fault> {
-        chain_id(&*self.request(CHAIN_ID, json!([])).await?)
+        chain_id(&self.request(CHAIN_ID, json!([])).await?)
     }
 
     /// The newest block.
@@ -36,7 +36,7 @@ impl Upstream {
         let [latest, safe, finalized] = <[_; 3]>::try_from(answers)
             .map_err(|answers| Fault::Incoherent(format!("{} answers to 3 questions", answers.len())))?;
         let latest =
-            header(&*latest?)?.ok_or_else(|| Fault::Incoherent("it has no latest block".to_owned()))?;
+            header(&latest?)?.ok_or_else(|| Fault::Incoherent("it has no latest block".to_owned()))?;
         Ok(Heads { latest, safe: tagged(safe)?, finalized: tagged(finalized)? })
     }
 
@@ -190,10 +190,8 @@ mod tests {
     #[test]
     fn a_long_list_of_addresses_is_split_and_no_address_asked_for_twice() {
         let address = |n: u8| Address::with_last_byte(n);
-        let filter = LogFilter {
-            addresses: [5, 1, 2, 3, 4, 1, 5].map(address).to_vec(),
-            topics0: vec![B256::ZERO],
-        };
+        let filter =
+            LogFilter { addresses: [5, 1, 2, 3, 4, 1, 5].map(address).to_vec(), topics0: vec![B256::ZERO] };
         let parts = split(&filter, 2);
         assert_eq!(parts.iter().map(|part| part.addresses.len()).collect::<Vec<_>>(), [2, 2, 1]);
         assert!(parts.iter().all(|part| part.topics0 == filter.topics0));

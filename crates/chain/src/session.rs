@@ -39,18 +39,21 @@ type Announcements = Pin<Box<dyn Stream<Item = Announced> + Send>>;
 /// Live subscriptions.
 pub(crate) struct Session {
     pub(crate) link: Arc<Link>,
-    streams: StreamMap<B256, Announcements>,
+    heads: Announcements,
+    logs: StreamMap<B256, Announcements>,
     // By their parameters, which tell whether a filter has a subscription already.
-    logs: HashMap<String, B256>,
+    subscribed: HashMap<String, B256>,
 }
 
 impl Session {
     /// Subscribes to heads and to the logs of the filters.
-    pub(crate) async fn open(upstream: &Upstream, filters: &[LogFilter]) -> Result<Self, Fault> {
-        let link = upstream.link().await?;
-        let mut session = Self { link, streams: StreamMap::new(), logs: HashMap::new() };
-        let (id, heads) = subscribe(upstream, &session.link, json!(["newHeads"]), Announced::Head).await?;
-        session.streams.insert(id, heads);
+    pub(crate) async fn open(
+        upstream: &Upstream,
+        link: Arc<Link>,
+        filters: &[LogFilter],
+    ) -> Result<Self, Fault> {
+        let (_, heads) = subscribe(upstream, &link, json!(["newHeads"]), Announced::Head).await?;
+        let mut session = Self { link, heads, logs: StreamMap::new(), subscribed: HashMap::new() };
         session.filter(upstream, filters).await?;
         Ok(session)
     }
@@ -71,17 +74,17 @@ impl Session {
             tracing::info!(url, filters, "too many filters for subscriptions to logs: heads only");
         }
         for (key, params) in &wanted {
-            if !self.logs.contains_key(key) {
+            if !self.subscribed.contains_key(key) {
                 let (id, logs) = subscribe(upstream, &self.link, params.clone(), Announced::Log).await?;
-                self.streams.insert(id, logs);
-                self.logs.insert(key.clone(), id);
+                self.logs.insert(id, logs);
+                self.subscribed.insert(key.clone(), id);
             }
         }
-        let (link, streams) = (&self.link, &mut self.streams);
-        self.logs.retain(|key, id| {
+        let (link, logs) = (&self.link, &mut self.logs);
+        self.subscribed.retain(|key, id| {
             let keep = wanted.contains_key(key);
             if !keep {
-                streams.remove(id);
+                logs.remove(id);
                 link.unsubscribe(*id);
             }
             keep
@@ -89,9 +92,14 @@ impl Session {
         Ok(())
     }
 
-    /// The next announcement of any subscription.
+    /// The next announcement of any subscription; of those that are there, logs before heads, so that a reader that is
+    /// woken by a head has the block's witnesses already, where the node was first with them.
     pub(crate) async fn next(&mut self) -> Announced {
-        self.streams.next().await.map_or(Announced::Ended, |(_, announced)| announced)
+        tokio::select! {
+            biased;
+            Some((_, announced)) = self.logs.next() => announced,
+            announced = self.heads.next() => announced.unwrap_or(Announced::Ended),
+        }
     }
 }
 

@@ -106,8 +106,9 @@ impl PubSubConnect for SocketConnect {
             let (interface, cause) = backend.run().await;
             if let Some(cause) = cause {
                 ending.tell(cause);
-                interface
-                    .close_with_transport_error(TransportErrorKind::non_retryable_str("the connection ended"));
+                interface.close_with_transport_error(TransportErrorKind::non_retryable_str(
+                    "the connection ended",
+                ));
             }
         });
         Ok(handle)
@@ -140,7 +141,7 @@ fn refused(error: tungstenite::Error) -> WireError {
                 status @ (200..=299 | 400 | 404 | 405 | 426) => {
                     WireError::NotJsonRpc(format!("it answers HTTP {status} instead of opening a WebSocket"))
                 }
-                status => WireError::Http(HttpRefusal { status, retry_after, refusal: None }),
+                status => WireError::Http(Box::new(HttpRefusal { status, retry_after, refusal: None })),
             }
         }
         tungstenite::Error::Protocol(_) | tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => {

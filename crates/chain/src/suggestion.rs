@@ -46,7 +46,8 @@ fn limit_of_the_plan(text: &str) -> Option<u64> {
         .filter(|word| !word.is_empty())
         .collect();
     let beside = |at: usize| {
-        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).copied().unwrap_or_default();
+        let before =
+            |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).copied().unwrap_or_default();
         let after = words.get(at + 1).copied().unwrap_or_default();
         is_unit(after)
             || before(1).ends_with("range")
@@ -86,8 +87,7 @@ pub(crate) fn suggested_wait(text: &str) -> Option<Duration> {
         .find_map(|marker| text.split_once(marker).map(|(_, after)| after))?;
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();
     let value: u64 = after[..digits].parse().ok()?;
-    let unit: String =
-        after[digits..].trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    let unit: String = after[digits..].trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     let wait = match unit.as_str() {
         "ms" | "milliseconds" => Duration::from_millis(value),
         "s" | "sec" | "secs" | "second" | "seconds" => Duration::from_secs(value),
@@ -136,7 +136,10 @@ mod tests {
             ("query exceeds max results 20000, retry with the range 18459052-18459031", None),
             // Cloudflare, BlockPI, 1RPC, dRPC, thirdweb, BSC, Polygon
             ("Max range: 800", Some(800)),
-            ("eth_getLogs is limited to 1024 block range. Please check the parameter requirements at https://docs.blockpi.io", Some(1_024)),
+            (
+                "eth_getLogs is limited to 1024 block range. Please check the parameter requirements at https://docs.blockpi.io",
+                Some(1_024),
+            ),
             ("eth_getLogs is limited to 0 - 10000 blocks range", Some(10_000)),
             ("ranges over 10000 blocks are not supported on freetier", Some(10_000)),
             ("Maximum allowed number of requested blocks is 3500", Some(3_500)),
@@ -155,7 +158,10 @@ mod tests {
     fn waits_are_read_from_the_providers_real_texts() {
         for (text, wait) in [
             ("rate limited, try again in 4ms", Some(Duration::from_millis(4))),
-            ("Too many requests, reason: call rate limit exhausted, retry in 10s", Some(Duration::from_secs(10))),
+            (
+                "Too many requests, reason: call rate limit exhausted, retry in 10s",
+                Some(Duration::from_secs(10)),
+            ),
             ("Please retry after 5 seconds.", Some(Duration::from_secs(5))),
             ("try again in 2 minutes", Some(Duration::from_secs(120))),
             ("try again in 99999999999s", Some(RETRY_AFTER_MAX)),

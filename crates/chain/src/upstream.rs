@@ -46,7 +46,8 @@ pub(crate) struct Upstream {
 
 impl Pool {
     pub(crate) fn new(config: NodeConfig, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let endpoints: Vec<_> = config.urls.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
+        let endpoints: Vec<_> =
+            config.urls.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
             return Err(ConnectError::NoUrl { chain: config.chain });
         }
@@ -129,7 +130,9 @@ impl Upstream {
             let result = match chunk {
                 [params] => match self.timed(method, &link, link.request(method, params.clone())).await {
                     // What ends a batch ends a single question too.
-                    Err(fault @ (Fault::Unavailable(_) | Fault::NotJsonRpc(_) | Fault::Denied(_))) => Err(fault),
+                    Err(fault @ (Fault::Unavailable(_) | Fault::NotJsonRpc(_) | Fault::Denied(_))) => {
+                        Err(fault)
+                    }
                     answer => Ok(vec![answer]),
                 },
                 chunk => self.timed(method, &link, link.batch(method, chunk)).await,
@@ -149,7 +152,8 @@ impl Upstream {
     ) -> Result<T, Fault> {
         let config = &self.shared.config;
         let permit = self.shared.permits.acquire().await;
-        let _permit = permit.map_err(|_closed| Fault::Unavailable("chainbell is shutting down".to_owned()))?;
+        let _permit =
+            permit.map_err(|_closed| Fault::Unavailable("chainbell is shutting down".to_owned()))?;
         let started = started();
         let result = tokio::time::timeout(config.request_timeout, exchange).await;
         let took = started.elapsed();

@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn a_complete_log_is_read() {
         let log = read_log(&log()).unwrap();
-        assert_eq!((log.block.number, log.log_index, log.block_timestamp, log.removed), (16, 7, Some(5), false));
+        assert_eq!(
+            (log.block.number, log.log_index, log.block_timestamp, log.removed),
+            (16, 7, Some(5), false)
+        );
     }
 
     #[test]
@@ -193,7 +196,9 @@ mod tests {
 
     #[test]
     fn a_number_of_more_than_64_bits_is_refused() {
-        for text in ["\"0x10000000000000000\"", "\"0x-1\"", "\"0x+1\"", "\"-1\"", "-1", "1.5", "\"\"", "\"0x\""] {
+        for text in
+            ["\"0x10000000000000000\"", "\"0x-1\"", "\"0x+1\"", "\"-1\"", "-1", "1.5", "\"\"", "\"0x\""]
+        {
             assert!(serde_json::from_str::<Quantity>(text).is_err(), "{text}");
         }
         assert_eq!(serde_json::from_str::<Quantity>("\"0x007\"").unwrap(), Quantity(7));

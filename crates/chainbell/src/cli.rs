@@ -24,6 +24,35 @@ enum Command {
     Run(commands::run::Args),
     /// Show it all on a local chain: an alert, a digest, a reorg
     Demo(demo::Args),
+    /// Read blocks of the past again
+    Replay(commands::replay::Args),
+    /// Print canonical events, oldest first
+    Events(commands::events::Args),
+    /// List notifications
+    #[command(subcommand)]
+    Notifications(commands::notifications::Command),
+    /// Add, list, show, remove and pause watches
+    #[command(subcommand)]
+    Watch(commands::watch::Command),
+    /// Add, list, show and remove recipients
+    #[command(subcommand)]
+    Recipient(commands::recipient::Command),
+    /// Add, list, test and remove targets
+    #[command(subcommand)]
+    Target(commands::target::Command),
+    /// List, show, retry and drop deliveries that were given up
+    #[command(subcommand)]
+    DeadLetters(commands::dead_letters::Command),
+    /// Say how far everything is
+    Status(commands::status::Args),
+    /// Check every connection and what the node can do
+    #[command(after_help = "Example: chainbell doctor --config chainbell.toml")]
+    Doctor,
+    /// Inspect an ABI and decode logs with it, without any server
+    #[command(subcommand)]
+    Abi(commands::abi::Command),
+    /// Decode the events of a transaction
+    Decode(commands::decode::Args),
     /// Check the configuration
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -47,6 +76,17 @@ impl Cli {
         match self.command {
             Command::Run(args) => commands::run::run(load()?, args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Replay(args) => commands::replay::run(load()?, args).await,
+            Command::Events(args) => commands::events::run(&*load()?, &args).await,
+            Command::Notifications(command) => commands::notifications::run(&*load()?, &command).await,
+            Command::Watch(command) => commands::watch::run(&*load()?, command).await,
+            Command::Recipient(command) => commands::recipient::run(&*load()?, command).await,
+            Command::Target(command) => commands::target::run(&*load()?, command).await,
+            Command::DeadLetters(command) => commands::dead_letters::run(&*load()?, command).await,
+            Command::Status(args) => commands::status::run(&*load()?, &args).await,
+            Command::Doctor => commands::doctor::run(&*load()?).await,
+            Command::Abi(command) => commands::abi::run(&command),
+            Command::Decode(args) => commands::decode::run(&*load()?, &args).await,
             Command::Config(command) => commands::config::run(&*load()?, &command),
             Command::Migrate => commands::migrate::run(&*load()?).await,
         }

@@ -317,7 +317,8 @@ pub fn channels(
     Ok(Arc::new(channels::all(webhook, clock).map_err(Failure::world)?))
 }
 
-fn ingest_config(chain: &Chain, until: Option<u64>) -> IngestConfig {
+/// The settings of a chain's ingest.
+pub fn ingest_config(chain: &Chain, until: Option<u64>) -> IngestConfig {
     IngestConfig {
         finality: chain.finality,
         max_reorg_depth: chain.keys.max_reorg_depth,

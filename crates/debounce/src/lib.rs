@@ -12,7 +12,7 @@ use std::sync::Arc;
 use domain::{DebounceError, Debouncer};
 use store::Store;
 
-pub use redis_index::RedisDebouncer;
+pub use redis_index::{RedisDebouncer, delete_all};
 pub use store_index::StoreDebouncer;
 
 /// The timer index that a URL names: `store:` or `redis://host:6379/0`. `prefix` keeps deployments on one server

@@ -122,6 +122,30 @@ impl RedisDebouncer {
     }
 }
 
+/// Deletes every key under a prefix: what a flush of the server does to one deployment. Nothing is lost with it.
+///
+/// # Errors
+/// [`DebounceError`] when the server does not answer.
+pub async fn delete_all(url: &str, prefix: &str) -> Result<(), DebounceError> {
+    let debouncer = RedisDebouncer::connect(url, prefix).await?;
+    let mut connection = debouncer.connection.clone();
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{}*", debouncer.prefix)).arg("COUNT").arg(1_000);
+        let (next, keys): (u64, Vec<String>) = debouncer.timed("scan", scan.query_async(&mut connection)).await?;
+        if !keys.is_empty() {
+            let mut unlink = redis::cmd("UNLINK");
+            unlink.arg(keys);
+            debouncer.timed("unlink", unlink.query_async::<i64>(&mut connection)).await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "measures how long a command took, decides nothing")]
 fn started() -> Instant {
     Instant::now()

@@ -235,7 +235,8 @@ impl Room for Matching {
 pub(crate) fn due_hint(watch: &Watch, now: Timestamp) -> Timestamp {
     let wait = match watch.strategy {
         Strategy::Immediate => Duration::ZERO,
-        Strategy::Digest(rule) => rule.max_wait.max(rule.window),
+        Strategy::Digest(rule) if rule.slide => rule.max_wait.max(rule.window),
+        Strategy::Digest(rule) => rule.window,
     };
     now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX))
         .unwrap_or(Timestamp::MAX)

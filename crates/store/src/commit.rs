@@ -79,7 +79,7 @@ enum Cursor<'a> {
     Contracts(&'a BackfillCommit<'a>),
 }
 
-struct Ids {
+pub(crate) struct Ids {
     contracts: Vec<i64>,
     schemas: Vec<Option<i64>>,
 }
@@ -227,7 +227,7 @@ impl Store {
         })
     }
 
-    async fn ids_of(&self, events: &[Event]) -> Result<Ids, StoreError> {
+    pub(crate) async fn ids_of(&self, events: &[Event]) -> Result<Ids, StoreError> {
         let mut ids =
             Ids { contracts: Vec::with_capacity(events.len()), schemas: Vec::with_capacity(events.len()) };
         for event in events {
@@ -255,14 +255,14 @@ fn block_bulk(chain: ChainId, headers: &[Header]) -> Bulk {
         .numbers("timestamp", headers.iter().map(|header| header.timestamp.cast_signed()))
 }
 
-fn unmatched_bulk(rows: &[(EventKey, i64)], now: Timestamp) -> Bulk {
+pub(crate) fn unmatched_bulk(rows: &[(EventKey, i64)], now: Timestamp) -> Bulk {
     let keys: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
     crate::event::key_bulk(&keys)
         .numbers("since", rows.iter().map(|_| now.as_millisecond()))
         .numbers("version", rows.iter().map(|(_, version)| *version))
 }
 
-fn event_bulk(events: &[Event], ids: &Ids) -> Bulk {
+pub(crate) fn event_bulk(events: &[Event], ids: &Ids) -> Bulk {
     let raw = |event: &Event| match &event.content {
         Content::Decoded { .. } => (None, None, None),
         Content::Undecoded { topics, data, reason } => {

@@ -117,7 +117,11 @@ impl Store {
         let applied = match &self.db {
             Db::Postgres(pool) => {
                 let mut connection = pool.acquire().await.map_err(named)?;
-                connection.ensure_migrations_table(table).await.map_err(refused)?;
+                // Two processes that start at once would both create the table.
+                connection.lock().await.map_err(refused)?;
+                let ensured = connection.ensure_migrations_table(table).await;
+                connection.unlock().await.map_err(refused)?;
+                ensured.map_err(refused)?;
                 connection.list_applied_migrations(table).await.map_err(refused)?
             }
             Db::Sqlite { writer, .. } => {
@@ -188,6 +192,26 @@ impl Store {
         }
         result
     }
+}
+
+/// Creates a PostgreSQL database on the server of `url` and returns the new database's URL: for tests and for
+/// first set-ups.
+///
+/// # Errors
+/// [`StoreError::Config`] when `url` is not PostgreSQL's, or the server refuses.
+pub async fn create_database(url: &str, name: &str) -> Result<String, StoreError> {
+    let refused = |detail: String| StoreError::Config { url: redact_url(url), detail };
+    let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(refused(format!("'{name}' is no database name: use letters, digits and '_'")));
+    }
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
+    let pool = pool.map_err(|error| refused(error.to_string()))?;
+    let created = sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await;
+    pool.close().await;
+    created.map_err(|error| refused(error.to_string()))?;
+    let (server, _) = url.rsplit_once('/').ok_or_else(|| refused("it names no database".to_owned()))?;
+    Ok(format!("{server}/{name}"))
 }
 
 const ABORTED_RETRIES_MAX: usize = 5;

@@ -51,11 +51,13 @@ impl TestAnvil {
     /// # Errors
     /// When the process cannot be killed.
     pub fn kill(mut self) -> anyhow::Result<()> {
-        let child = self.instance.child_mut();
-        child.kill()?;
-        child.wait()?;
+        let port = self.port();
+        self.instance.child_mut().kill()?;
+        // Dropping the instance waits for the process's end. Nobody else must, or its number would be free for another
+        // process when the instance sends its own signal.
+        drop(self);
         anyhow::ensure!(
-            TcpStream::connect(("127.0.0.1", self.port())).is_err(),
+            TcpStream::connect(("127.0.0.1", port)).is_err(),
             "anvil is dead and its port answers"
         );
         Ok(())
@@ -93,8 +95,7 @@ fn spawn(options: Options) -> anyhow::Result<AnvilInstance> {
     if let Some(path) = &options.ipc {
         anvil = anvil.ipc_path(path.display().to_string());
     }
-    let mut instance =
-        anvil.try_spawn().with_context(|| format!("{} did not start", binary.display()))?;
+    let mut instance = anvil.try_spawn().with_context(|| format!("{} did not start", binary.display()))?;
     // A full pipe would block Anvil, and a closed one end it.
     if let Some(mut output) = instance.child_mut().stdout.take() {
         std::thread::spawn(move || {

@@ -1,5 +1,16 @@
 //! One file per command.
 
+pub mod abi;
 pub mod config;
+pub mod dead_letters;
+pub mod decode;
+pub mod doctor;
+pub mod events;
 pub mod migrate;
+pub mod notifications;
+pub mod recipient;
+pub mod replay;
 pub mod run;
+pub mod status;
+pub mod target;
+pub mod watch;

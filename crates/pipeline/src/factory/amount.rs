@@ -58,7 +58,9 @@ mod tests {
 
     fn sum(values: &[U256]) -> Sum {
         let mut sum = Sum::default();
-        values.iter().for_each(|value| sum.add(*value));
+        for value in values {
+            sum.add(*value);
+        }
         sum
     }
 

@@ -1,14 +1,42 @@
 //! The factories: hits of one watch become a text and the figures behind it. One per kind of event, resolved by the
 //! shape of the events. Owns wording, figures and locales; must not know stores, windows or channels.
 //!
-//! A notification's facts are computed from its events only, so the same events always give the same facts.
+//! A notification's facts are computed from its events only, so the same events always give the same facts. The text
+//! is a template over those facts: what a template can say, a webhook's receiver can compute too.
 
-use std::{collections::HashMap, path::Path};
+mod amount;
+mod clean;
+mod common;
+mod contract_event;
+mod erc20;
+mod erc721;
+mod filters;
+mod locale;
+mod readable;
+mod samples;
+mod sources;
+mod tally;
+mod templates;
+mod token;
+mod transfer;
+mod watched;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    path::Path,
+};
 
 use alloy_primitives::Address;
 use domain::{ChainName, Recipient, Watch};
-use serde_json::Value as Json;
+use minijinja::value::Serde;
+use serde_json::{Value as Json, json};
 use store::{StoredEvent, TokenRow};
+
+use samples::Sample;
+use templates::Templates;
+use transfer::Kind;
+use watched::Watched;
 
 /// What a factory works on.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +62,8 @@ pub struct Text {
     pub title: String,
     /// The text.
     pub body: String,
-    /// The figures, for machines.
+    /// The figures, for machines. Amounts and token ids are decimal strings, which stay exact; counts, block numbers
+    /// and times (seconds since the Unix epoch) are numbers.
     pub facts: Json,
 }
 
@@ -42,40 +71,112 @@ pub struct Text {
 #[derive(Debug, thiserror::Error)]
 #[error("template {name}: {detail}")]
 pub struct TemplateError {
-    /// Its path below the template folder.
+    /// The user's file, or the path of a built-in one below the template folder.
     pub name: String,
-    /// What is wrong with it.
+    /// What is wrong with it, and in which line.
     pub detail: String,
 }
 
+impl TemplateError {
+    fn new(name: impl AsRef<Path>, detail: impl Into<String>) -> Self {
+        Self { name: name.as_ref().display().to_string(), detail: detail.into() }
+    }
+}
+
 /// All factories and their templates.
-#[derive(Debug)]
-pub struct Factories {}
+pub struct Factories {
+    templates: Templates,
+}
+
+impl fmt::Debug for Factories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factories")
+            .field("languages", &self.templates.languages().collect::<Vec<_>>())
+            .finish()
+    }
+}
 
 impl Factories {
-    /// The built-in templates, each overridden by the file of its name below `overrides`, where there is one.
+    /// The built-in templates, each overridden by the file of its name below `overrides`, where there is one:
+    /// `<locale>/<kind>.txt`, and `<locale>/shared.txt` for what they include. Every template is rendered with sample
+    /// events, so that one which cannot be used is found here.
     ///
     /// # Errors
-    /// [`TemplateError`] for a file that is no template.
-    pub fn new(_overrides: Option<&Path>) -> Result<Self, TemplateError> {
-        Ok(Self {})
+    /// [`TemplateError`] for a folder that cannot be read, and for a file that is no template, with its line.
+    pub fn new(overrides: Option<&Path>) -> Result<Self, TemplateError> {
+        let factories = Self { templates: Templates::new(overrides)? };
+        factories.check()?;
+        Ok(factories)
     }
 
     /// Whether the event's contract should be asked for its symbol and decimals.
-    pub fn wants_token(_event: &StoredEvent) -> bool {
-        false
+    pub fn wants_token(event: &StoredEvent) -> bool {
+        Kind::of_event(&event.event) != Kind::ContractEvent
     }
 
     /// The text about `told`'s events in its recipient's language.
     ///
     /// # Errors
-    /// [`TemplateError`] when a template of the user's fails at these events.
+    /// [`TemplateError`] when a template of the user's fails at these events, or when there are none.
     pub fn render(&self, told: &Told<'_>) -> Result<Text, TemplateError> {
-        Ok(Text {
-            kind: "contract_event",
-            title: told.watch.id.to_string(),
-            body: String::new(),
-            facts: Json::Null,
-        })
+        let events = common::in_chain_order(told.events);
+        let kind = Kind::of(&events);
+        let facts = facts(kind, told, &events)
+            .ok_or_else(|| TemplateError::new(sources::file_of(kind), "there are no events to tell of"))?;
+        let context = minijinja::Value::from(Serde(context(told, kind, &facts)));
+        let (title, body) = self.templates.render(kind, &told.recipient.locale, context)?;
+        Ok(Text { kind: kind.as_str(), title, body, facts })
     }
+
+    fn check(&self) -> Result<(), TemplateError> {
+        let bad = |error: domain::ids::BadName| TemplateError::new("samples", error.to_string());
+        for kind in Kind::ALL {
+            let mut names = BTreeSet::new();
+            let languages: Vec<_> = self.templates.languages().collect();
+            for (language, variant) in languages
+                .iter()
+                .flat_map(|language| (0..samples::VARIANTS).map(move |variant| (language, variant)))
+            {
+                let sample = Sample::new(kind, variant, language).map_err(bad)?;
+                if names.is_empty() {
+                    names = context_names(&sample.told(), kind);
+                    self.templates.check_names(kind, &names.iter().cloned().collect::<Vec<_>>())?;
+                }
+                self.render(&sample.told())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The figures; `None` where there are no events.
+fn facts(kind: Kind, told: &Told<'_>, events: &[&StoredEvent]) -> Option<Json> {
+    let json = match kind {
+        Kind::Erc20 => {
+            serde_json::to_value(erc20::Facts::of(events, &Watched::of(told.watch, events), told.tokens)?)
+        }
+        Kind::Erc721 => {
+            serde_json::to_value(erc721::Facts::of(events, &Watched::of(told.watch, events), told.tokens)?)
+        }
+        Kind::ContractEvent => serde_json::to_value(contract_event::Facts::of(events)?),
+    };
+    Some(json.expect("the facts are structs of texts and numbers"))
+}
+
+/// What a template sees: the facts, and who is told by what.
+fn context(told: &Told<'_>, kind: Kind, facts: &Json) -> Json {
+    let mut context = facts.clone();
+    context["kind"] = json!(kind.as_str());
+    context["watch"] = json!(told.watch.id);
+    context["recipient"] = json!(told.recipient.id);
+    context["chain"] = json!(told.chain);
+    context["timezone"] = json!(told.recipient.timezone);
+    context
+}
+
+fn context_names(told: &Told<'_>, kind: Kind) -> BTreeSet<String> {
+    let events = common::in_chain_order(told.events);
+    let facts = facts(kind, told, &events).unwrap_or_default();
+    let context = context(told, kind, &facts);
+    context.as_object().into_iter().flat_map(|names| names.keys().cloned()).collect()
 }

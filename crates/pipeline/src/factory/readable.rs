@@ -48,7 +48,9 @@ fn write(out: &mut String, value: &Value, depth: usize) {
             let text = clean::line(text, TEXT_CHARS_MAX).unwrap_or_default();
             out.push_str(&format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
         }
-        Value::Array(items) if depth == DEPTH_MAX => out.push_str(if items.is_empty() { "[]" } else { "[…]" }),
+        Value::Array(items) if depth == DEPTH_MAX => {
+            out.push_str(if items.is_empty() { "[]" } else { "[…]" });
+        }
         Value::Array(items) => array(out, items, depth),
         Value::Tuple(_) if depth == DEPTH_MAX => out.push_str("{…}"),
         Value::Tuple(fields) => tuple(out, fields, depth),

@@ -29,7 +29,9 @@ impl TokenFacts {
             symbol: text(row.and_then(|row| row.symbol.as_ref()), SYMBOL_CHARS_MAX),
             name: text(row.and_then(|row| row.name.as_ref()), NAME_CHARS_MAX),
             // The store keeps 0 to 77; anything else would make amounts that nobody can read.
-            decimals: row.and_then(|row| row.decimals).filter(|decimals| *decimals <= abi::metadata::MAX_DECIMALS),
+            decimals: row
+                .and_then(|row| row.decimals)
+                .filter(|decimals| *decimals <= abi::metadata::MAX_DECIMALS),
         }
     }
 }

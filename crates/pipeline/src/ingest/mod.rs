@@ -9,6 +9,7 @@ mod backfill;
 mod blocks;
 mod follow;
 mod recover;
+mod replay;
 mod start;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -23,6 +24,8 @@ use domain::{
 use store::{ContractCursor, Store};
 
 use crate::{Bell, Progress, Room, RoomError};
+
+pub use replay::{Piece, Replay};
 
 /// How a chain becomes final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

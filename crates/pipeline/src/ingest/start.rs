@@ -103,7 +103,7 @@ impl Ingest {
 }
 
 // Blocks read by range leave only their last; what links by number up to the tip is the newest run.
-fn newest_run(blocks: Vec<BlockRef>) -> Vec<BlockRef> {
+pub(super) fn newest_run(blocks: Vec<BlockRef>) -> Vec<BlockRef> {
     let gaps = blocks.windows(2).rposition(|pair| pair[0].number + 1 != pair[1].number);
     let from = gaps.map_or(0, |position| position + 1);
     blocks.into_iter().skip(from).collect()

@@ -26,11 +26,8 @@ impl World {
         let server = std::env::var("CHAINBELL_TEST_POSTGRES")
             .context("CHAINBELL_TEST_POSTGRES is not set: run `scripts/services start` and eval `scripts/services env`")?;
         let database = format!("store_{}", uuid::Uuid::new_v4().simple());
-        let admin = sqlx::PgPool::connect(&server).await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {database}"))).execute(&admin).await?;
-        admin.close().await;
-        let (server, _) = server.rsplit_once('/').context("the URL has a database")?;
-        Self::new(Store::open(&format!("{server}/{database}")).await?, None).await
+        let url = store::create_database(&server, &database).await?;
+        Self::new(Store::open(&url).await?, None).await
     }
 
     pub(crate) async fn sqlite() -> anyhow::Result<Self> {

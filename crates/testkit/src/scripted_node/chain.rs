@@ -97,7 +97,8 @@ pub struct ScriptedChain {
 impl ScriptedChain {
     /// A chain of empty blocks from 0 to `height`, `safe` 2 and `finalized` 4 below the head.
     pub fn new(id: u64, height: u64) -> Self {
-        let mut chain = Self { id, safe_depth: Some(2), finalized_depth: Some(4), blocks: Vec::new(), salt: 0 };
+        let mut chain =
+            Self { id, safe_depth: Some(2), finalized_depth: Some(4), blocks: Vec::new(), salt: 0 };
         for _ in 0..=height {
             chain.mine(Vec::new());
         }
@@ -167,7 +168,9 @@ impl ScriptedChain {
             "eth_getBlockByHash" => header(self.by_hash(&params[0])),
             "eth_getLogs" => return self.logs(&params[0]),
             "eth_getTransactionReceipt" => self.receipt(&params[0]),
-            _ => return Reply::error(-32601, &format!("the method {method} does not exist/is not available")),
+            _ => {
+                return Reply::error(-32601, &format!("the method {method} does not exist/is not available"));
+            }
         };
         Reply::Result(result)
     }
@@ -179,7 +182,8 @@ impl ScriptedChain {
                 None => return Reply::error(-32000, "unknown block"),
             }
         } else {
-            let end = |key: &str| filter[key].as_str().and_then(|tag| self.at_tag(tag)).map(|at| at.block.number);
+            let end =
+                |key: &str| filter[key].as_str().and_then(|tag| self.at_tag(tag)).map(|at| at.block.number);
             let (from, to) = (end("fromBlock").unwrap_or_default(), end("toBlock").unwrap_or(u64::MAX));
             self.blocks.iter().filter(|block| (from..=to).contains(&block.block.number)).collect()
         };

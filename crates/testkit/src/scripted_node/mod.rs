@@ -176,7 +176,7 @@ impl ScriptedNode {
         inner.connections.keys().for_each(|connection| inner.send(*connection, text));
     }
 
-    /// Ends every WebSocket without a word.
+    /// Ends every WebSocket connection without a word.
     pub fn drop_connections(&self) {
         let inner = self.state.lock();
         for connection in inner.connections.values() {
@@ -189,6 +189,11 @@ impl ScriptedNode {
     /// Every call so far, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().calls.clone()
+    }
+
+    /// How many WebSocket connections are open.
+    pub fn connections(&self) -> usize {
+        self.state.lock().connections.len()
     }
 
     /// How often `method` was called.

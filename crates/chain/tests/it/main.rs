@@ -1,0 +1,11 @@
+//! The nodes of a chain as they are: Anvil over each transport, and a scripted node for what no real one can be made to
+//! do.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
+
+mod conformance;
+mod lies;
+mod lifecycle;
+mod limits;
+mod urls;
+mod wakes;
+mod world;

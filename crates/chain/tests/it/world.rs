@@ -1,0 +1,131 @@
+//! What the tests share: clocks, configurations, waits with a cap.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chainbell_chain::{ConnectError, Node, NodeConfig};
+use domain::{ChainClient, ChainId, Clock, Header, LogFilter, RawLog, Wake};
+use jiff::{SignedDuration, Timestamp};
+use testkit::scripted_node::ScriptedNode;
+use tokio::sync::watch;
+
+/// The longest that a test waits for anything.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Time as it goes.
+#[derive(Debug)]
+pub(crate) struct RealClock;
+
+#[async_trait]
+impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// Time as it is told.
+#[derive(Debug)]
+pub(crate) struct ToldClock(watch::Sender<Timestamp>);
+
+impl ToldClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(Timestamp::from_second(1_700_000_000).unwrap())))
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.send_modify(|now| *now += SignedDuration::try_from(by).unwrap());
+    }
+}
+
+#[async_trait]
+impl Clock for ToldClock {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.now() + SignedDuration::try_from(duration).unwrap();
+        let mut now = self.0.subscribe();
+        let _ = now.wait_for(|now| *now >= until).await;
+    }
+}
+
+/// A configuration with short waits.
+pub(crate) fn config(urls: &[String]) -> NodeConfig {
+    NodeConfig {
+        request_timeout: Duration::from_secs(10),
+        poll_interval: Duration::from_millis(20),
+        backoff_min: Duration::from_millis(10),
+        backoff_max: Duration::from_millis(200),
+        ..NodeConfig::new("testnet".parse().unwrap(), ChainId(31_337), urls.to_vec())
+    }
+}
+
+pub(crate) async fn connect(config: NodeConfig) -> Result<Node, ConnectError> {
+    Node::connect(config, Arc::new(RealClock)).await
+}
+
+/// A scripted node and a client of it, over WebSocket.
+pub(crate) async fn scripted() -> anyhow::Result<(ScriptedNode, Node)> {
+    let node = ScriptedNode::start().await?;
+    let client = connect(config(&[node.ws_url()])).await?;
+    Ok((node, client))
+}
+
+/// A scripted node and a client of it, over HTTP.
+pub(crate) async fn scripted_http() -> anyhow::Result<(ScriptedNode, Node)> {
+    let node = ScriptedNode::start().await?;
+    let client = connect(config(&[node.http_url()])).await?;
+    Ok((node, client))
+}
+
+/// Waits for a wake that `wanted` makes something of, and forgets the others.
+pub(crate) async fn wake<T>(
+    node: &Node,
+    filters: &[LogFilter],
+    what: &str,
+    wanted: impl Fn(Wake) -> Option<T>,
+) -> T {
+    let search = async {
+        loop {
+            if let Some(found) = node.next_wake(filters, WAIT_MAX).await.and_then(&wanted) {
+                return found;
+            }
+        }
+    };
+    match tokio::time::timeout(WAIT_MAX, search).await {
+        Ok(found) => found,
+        Err(_elapsed) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Waits for a head and a log in any order, and returns them.
+pub(crate) async fn head_and_log(
+    node: &Node,
+    filters: &[LogFilter],
+    wanted: impl Fn(&Header) -> bool,
+) -> (Header, RawLog) {
+    let seen = std::sync::Mutex::new((None, None));
+    wake(node, filters, "a head and a log", |wake| {
+        let mut seen = seen.lock().unwrap();
+        match wake {
+            Wake::Head(head) if wanted(&head) => seen.0 = Some(*head),
+            Wake::Log(log) => seen.1 = Some(*log),
+            Wake::Head(_) | Wake::Reconnected => {}
+        }
+        seen.0.zip(seen.1.clone())
+    })
+    .await
+}
+
+/// Waits until there is a subscription, or the first answer to a poll.
+pub(crate) async fn listening(node: &Node, filters: &[LogFilter]) {
+    wake(node, filters, "a feed", |wake| matches!(wake, Wake::Reconnected | Wake::Head(_)).then_some(()))
+        .await;
+}

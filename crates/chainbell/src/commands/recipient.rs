@@ -1,0 +1,107 @@
+//! `chainbell recipient`.
+
+use clap::Subcommand;
+use domain::{Recipient, RecipientId};
+use store::Store;
+
+use crate::{
+    config::{Config, RecipientTable, people},
+    failure::Failure,
+    output::{print, table},
+};
+
+/// What to do with recipients.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a recipient, or change the one of that id
+    #[command(after_help = "Example: chainbell recipient add ops --locale ru --timezone Europe/Moscow")]
+    Add {
+        /// Its id
+        id: String,
+        /// Language of the texts: en or ru
+        #[arg(long, default_value = "en", value_name = "TAG")]
+        locale: String,
+        /// IANA time zone
+        #[arg(long, default_value = "UTC", value_name = "ZONE")]
+        timezone: String,
+    },
+    /// List all recipients
+    List,
+    /// Show one recipient with its targets and watches
+    Show {
+        /// Its id
+        id: RecipientId,
+    },
+    /// Remove a recipient with its targets and watches
+    Remove {
+        /// Its id
+        id: RecipientId,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    let store = Store::open(&config.raw.store.url).await?;
+    match command {
+        Command::Add { id, locale, timezone } => {
+            let recipient = people::recipient(&RecipientTable { id, locale, timezone, target: Vec::new() }, false)?;
+            if let Some(old) = store.recipients_by_id(std::slice::from_ref(&recipient.id)).await?.first() {
+                not_from_file(old)?;
+            }
+            store.put_recipients(std::slice::from_ref(&recipient)).await?;
+            eprintln!("recipient '{}' is set", recipient.id);
+            Ok(())
+        }
+        Command::List => {
+            let mut people = table(&["id", "locale", "timezone", "from"]);
+            for recipient in store.recipients().await? {
+                let from = if recipient.from_file { "file" } else { "store" };
+                people.add_row(vec![recipient.id.to_string(), recipient.locale, recipient.timezone, from.to_owned()]);
+            }
+            print(&people.trim_fmt())
+        }
+        Command::Show { id } => show(&store, &id).await,
+        Command::Remove { id } => {
+            not_from_file(&found(&store, &id).await?)?;
+            for watch in store.watches(Some(&id)).await? {
+                store.remove_watch(&watch.id).await?;
+                eprintln!("removed watch '{}'", watch.id);
+            }
+            store.remove_recipient(&id).await?;
+            eprintln!("removed recipient '{id}'");
+            Ok(())
+        }
+    }
+}
+
+async fn show(store: &Store, id: &RecipientId) -> Result<(), Failure> {
+    let recipient = found(store, id).await?;
+    print(&format!("recipient {}\n  locale    {}\n  timezone  {}", recipient.id, recipient.locale, recipient.timezone))?;
+    for target in store.targets_of(std::slice::from_ref(id)).await? {
+        print(&format!("  target    {}  {}  {} secrets", target.name, target.url, target.secrets.len()))?;
+    }
+    for watch in store.watches(Some(id)).await? {
+        print(&format!("  watch     {}  {} of {}", watch.id, watch.event, watch.contract))?;
+    }
+    Ok(())
+}
+
+/// The recipient of an id.
+///
+/// # Errors
+/// When there is none.
+pub async fn found(store: &Store, id: &RecipientId) -> Result<Recipient, Failure> {
+    let missing = || Failure::usage(format!("there is no recipient '{id}': `chainbell recipient list` shows them"));
+    store.recipients_by_id(std::slice::from_ref(id)).await?.pop().ok_or_else(missing)
+}
+
+fn not_from_file(recipient: &Recipient) -> Result<(), Failure> {
+    if recipient.from_file {
+        let id = &recipient.id;
+        return Err(Failure::usage(format!("recipient '{id}' comes from the configuration file: change it there")));
+    }
+    Ok(())
+}

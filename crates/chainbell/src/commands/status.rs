@@ -1,0 +1,107 @@
+//! `chainbell status`.
+
+use serde_json::{Value as Json, json};
+use store::{ChainRow, EventQuery, Store};
+
+use crate::{
+    config::Config,
+    failure::Failure,
+    output::{print, table},
+};
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: chainbell status --json")]
+pub struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const RECENT_BLOCKS: u64 = 100;
+const RECENT_EVENTS_MAX: u32 = 10_000;
+
+/// Says how far everything is.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
+    let store = Store::open(&config.raw.store.url).await?;
+    let mut chains = Vec::new();
+    for row in store.chains().await? {
+        chains.push(chain(&store, &row).await?);
+    }
+    let counts = store.counts().await?;
+    let debouncer = debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
+    let (windows, next_due) = debouncer.outlook().await?;
+    let status = json!({
+        "chains": chains,
+        "outbox": counts.outbox,
+        "unmatched": counts.unmatched,
+        "hits": { "waiting": counts.hits_waiting, "pending": counts.hits_pending },
+        "windows": { "open": windows, "next_due": next_due.map(|due| due.to_string()) },
+        "deliveries": {
+            "queued": counts.deliveries_queued,
+            "scheduled": counts.deliveries_scheduled,
+            "dead": counts.deliveries_dead,
+        },
+    });
+    if args.json { print(&status.to_string()) } else { for_people(&status) }
+}
+
+async fn chain(store: &Store, row: &ChainRow) -> Result<Json, Failure> {
+    let tip = row.tip.map(|tip| tip.number);
+    let from = tip.unwrap_or_default().saturating_sub(RECENT_BLOCKS);
+    let query =
+        EventQuery { chain: row.id, from, to: u64::MAX, contract: None, after: None, limit: RECENT_EVENTS_MAX };
+    let recent = store.events(&query).await?.len();
+    let contracts: Vec<_> = store
+        .contract_cursors(row.id)
+        .await?
+        .into_iter()
+        .map(|cursor| {
+            json!({
+                "name": cursor.name, "start_block": cursor.start_block, "next_block": cursor.next_block,
+                "live_from": cursor.live_from, "past_is_read": !cursor.is_behind(),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "name": row.name, "chain_id": row.id, "head": row.head, "tip": tip, "safe": row.safe,
+        "finalized": row.finalized, "lag": row.head.zip(tip).map(|(head, tip)| head.saturating_sub(tip)),
+        "events_in_last_100_blocks": recent, "contracts": contracts,
+    }))
+}
+
+fn for_people(status: &Json) -> Result<(), Failure> {
+    let cell = |value: &Json| match value {
+        Json::Null => "-".to_owned(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let columns = ["name", "head", "tip", "safe", "finalized", "lag", "events_in_last_100_blocks"];
+    let mut chains = table(&["chain", "head", "tip", "safe", "finalized", "lag", "events/100 blocks"]);
+    let mut contracts = table(&["contract", "from block", "past read up to", "live from"]);
+    for chain in status["chains"].as_array().into_iter().flatten() {
+        chains.add_row(columns.iter().map(|column| cell(&chain[*column])).collect::<Vec<_>>());
+        for contract in chain["contracts"].as_array().into_iter().flatten() {
+            let read = contract["next_block"].as_u64().unwrap_or_default().checked_sub(1);
+            contracts.add_row(vec![
+                cell(&contract["name"]),
+                cell(&contract["start_block"]),
+                read.map_or_else(|| "-".to_owned(), |block| block.to_string()),
+                cell(&contract["live_from"]),
+            ]);
+        }
+    }
+    print(&chains.trim_fmt())?;
+    print(&format!("\n{}", contracts.trim_fmt()))?;
+    print(&format!("\noutbox      {} messages, {} events unmatched", status["outbox"], status["unmatched"]))?;
+    print(&format!("hits        {} waiting, {} pending", status["hits"]["waiting"], status["hits"]["pending"]))?;
+    print(&format!("windows     {} open, next due {}", status["windows"]["open"], cell(&status["windows"]["next_due"])))?;
+    let deliveries = &status["deliveries"];
+    print(&format!(
+        "deliveries  {} queued, {} scheduled, {} dead",
+        deliveries["queued"], deliveries["scheduled"], deliveries["dead"]
+    ))
+}

@@ -1,0 +1,185 @@
+//! `chainbell watch`.
+
+use clap::Subcommand;
+use domain::{Strategy, Watch, WatchId, matching};
+use store::Store;
+
+use crate::{
+    config::{
+        Config, Span, WatchTable, people,
+        raw::NumberOrWord,
+    },
+    failure::Failure,
+    output::{print, table},
+};
+
+/// What to do with watches. A running chainbell follows within a second.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a watch, or replace the one of that id
+    #[command(after_help = "Example: chainbell watch add big --recipient ops --contract usdc --event Transfer --where 'value >= 1e12'")]
+    Add(Box<New>),
+    /// List all watches
+    List,
+    /// Show one watch
+    Show {
+        /// Its id
+        id: WatchId,
+    },
+    /// Remove a watch
+    Remove {
+        /// Its id
+        id: WatchId,
+    },
+    /// Let a watch rest, or go on with --off
+    #[command(after_help = "Examples:\n  chainbell watch pause big\n  chainbell watch pause big --off")]
+    Pause {
+        /// Its id
+        id: WatchId,
+        /// Go on
+        #[arg(long)]
+        off: bool,
+    },
+}
+
+/// A new watch.
+#[derive(Debug, clap::Args)]
+pub struct New {
+    /// Its id
+    id: String,
+    /// Whom to tell
+    #[arg(long, value_name = "ID")]
+    recipient: String,
+    /// Contract, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    contract: String,
+    /// Event, by name or by signature
+    #[arg(long, value_name = "NAME")]
+    event: String,
+    /// Which of them
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// immediate or digest
+    #[arg(long, value_name = "STRATEGY")]
+    strategy: Option<String>,
+    /// How long a digest gathers from its first event
+    #[arg(long, value_name = "DURATION")]
+    window: Option<Span>,
+    /// How long its first event waits at the most
+    #[arg(long, value_name = "DURATION")]
+    max_wait: Option<Span>,
+    /// How many events close it at once
+    #[arg(long, value_name = "N")]
+    max_count: Option<u32>,
+    /// Each event starts the window anew, up to --max-wait
+    #[arg(long)]
+    slide: bool,
+    /// seen, a number of blocks, safe or finalized
+    #[arg(long, value_name = "CONFIDENCE")]
+    deliver_at: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    let store = Store::open(&config.raw.store.url).await?;
+    match command {
+        Command::Add(new) => add(config, &store, *new).await,
+        Command::List => list(&store).await,
+        Command::Show { id } => {
+            let watch = found(&store, &id).await?;
+            let json = serde_json::to_string_pretty(&watch).map_err(|error| Failure::world(error.to_string()))?;
+            print(&json)
+        }
+        Command::Remove { id } => {
+            let watch = found(&store, &id).await?;
+            not_from_file(&watch)?;
+            store.remove_watch(&id).await?;
+            eprintln!("removed watch '{id}'");
+            Ok(())
+        }
+        Command::Pause { id, off } => {
+            let mut watch = found(&store, &id).await?;
+            not_from_file(&watch)?;
+            watch.paused = !off;
+            store.put_watches(std::slice::from_ref(&watch)).await?;
+            eprintln!("watch '{id}' {}", if off { "goes on" } else { "rests" });
+            Ok(())
+        }
+    }
+}
+
+async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
+    let deliver_at = new.deliver_at.map(|text| match text.parse() {
+        Ok(number) => NumberOrWord::Number(number),
+        Err(_) => NumberOrWord::Word(text),
+    });
+    let written = WatchTable {
+        id: new.id,
+        recipient: new.recipient,
+        contract: new.contract,
+        event: new.event,
+        filter: new.filter,
+        strategy: new.strategy,
+        window: new.window,
+        max_wait: new.max_wait,
+        max_count: new.max_count,
+        slide: new.slide,
+        deliver_at,
+        paused: false,
+    };
+    let watch = people::watch(&written, false)?;
+    if let Err(problem) = matching::validate(&config.catalog, &watch) {
+        let picture = match (&watch.filter, problem.filter_error()) {
+            (Some(source), Some(error)) => format!("\n{}", error.render(source)),
+            _ => String::new(),
+        };
+        return Err(Failure::usage(format!("{problem}{picture}")));
+    }
+    if store.recipients_by_id(std::slice::from_ref(&watch.recipient)).await?.is_empty() {
+        let id = &watch.recipient;
+        return Err(Failure::usage(format!("--recipient: there is no '{id}': add one with `chainbell recipient add {id}`")));
+    }
+    if let Some(old) = store.watch(&watch.id).await? {
+        not_from_file(&old)?;
+    }
+    store.put_watches(std::slice::from_ref(&watch)).await?;
+    eprintln!("watch '{}' is set", watch.id);
+    Ok(())
+}
+
+async fn list(store: &Store) -> Result<(), Failure> {
+    let mut people = table(&["id", "recipient", "contract", "event", "where", "strategy", "deliver at", "state", "from"]);
+    for watch in store.watches(None).await? {
+        let strategy = match watch.strategy {
+            Strategy::Immediate => "immediate".to_owned(),
+            Strategy::Digest(rule) => format!("digest {}s", rule.window.as_secs_f64()),
+        };
+        people.add_row(vec![
+            watch.id.to_string(),
+            watch.recipient.to_string(),
+            watch.contract.to_string(),
+            watch.event.clone(),
+            watch.filter.clone().unwrap_or_default(),
+            strategy,
+            watch.deliver_at.to_string(),
+            if watch.paused { "paused" } else { "active" }.to_owned(),
+            if watch.from_file { "file" } else { "store" }.to_owned(),
+        ]);
+    }
+    print(&people.trim_fmt())
+}
+
+async fn found(store: &Store, id: &WatchId) -> Result<Watch, Failure> {
+    let missing = || Failure::usage(format!("there is no watch '{id}': `chainbell watch list` shows them"));
+    store.watch(id).await?.ok_or_else(missing)
+}
+
+fn not_from_file(watch: &Watch) -> Result<(), Failure> {
+    if watch.from_file {
+        return Err(Failure::usage(format!("watch '{}' comes from the configuration file: change it there", watch.id)));
+    }
+    Ok(())
+}

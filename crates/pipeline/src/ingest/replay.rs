@@ -1,0 +1,91 @@
+//! Replay: blocks of the past once more. Owns no cursor: what is held stays as it is, what is missing is added.
+
+use domain::{Catalog, ContractName, LogQuery, Origin, canonical::CanonicalChain};
+use store::ReplayCommit;
+
+use super::{Ingest, start::newest_run};
+use crate::RoomError;
+
+/// What a replay does beside reading.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// Only this contract.
+    pub contract: Option<ContractName>,
+    /// The replay's id, under which the events are published again.
+    pub publish: Option<String>,
+    /// Whether matching looks at the events again, as news.
+    pub notify: bool,
+}
+
+/// One piece of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Its last block.
+    pub to: u64,
+    /// How many events were read.
+    pub events: u64,
+    /// How many of them the store lacked.
+    pub added: u64,
+}
+
+impl Ingest {
+    /// Reads one piece of blocks again, from `from` on and at most up to `to`, which is held.
+    ///
+    /// # Errors
+    /// See [`RoomError`]; doing it again is harmless.
+    pub async fn replay(&mut self, from: u64, to: u64, replay: &Replay) -> Result<Piece, RoomError> {
+        if self.chain.is_none() {
+            self.look_up().await?;
+        }
+        let wanted = |name: &ContractName| replay.contract.as_ref().is_none_or(|only| only == name);
+        let contracts = self.deps.catalog.of_chain(self.config.chain).filter(|contract| wanted(&contract.name));
+        let filters = Catalog::filters(contracts);
+        let settled = self.settled();
+        let (to, logs) = if from <= settled {
+            loop {
+                let to = to.min(settled).min(from + self.range - 1);
+                let asked = (self.range, self.logs(LogQuery::Range { from, to }, &filters).await);
+                match (asked.0, self.adapt_range(asked.1)) {
+                    (_, Ok(logs)) => break (to, logs),
+                    (before, Err(_)) if self.range < before => {}
+                    (_, Err(error)) => return Err(error),
+                }
+            }
+        } else {
+            match self.chain.as_ref().and_then(|chain| chain.at(from)) {
+                Some(block) => (from, self.logs(LogQuery::Block(block), &filters).await?),
+                None => return Ok(Piece { to: from, events: 0, added: 0 }),
+            }
+        };
+        let times = self.timestamps(&logs).await?;
+        let mut events = self.decode(&logs, Origin::Backfill, |log| times.get(&log.block.number).copied());
+        events.retain(|event| wanted(&event.contract));
+        let commit = ReplayCommit {
+            chain: self.config.chain,
+            name: &self.config.name,
+            events: &events,
+            publish: replay.publish.as_deref(),
+            notify: replay.notify,
+            now: self.deps.clock.now(),
+        };
+        let added = self.deps.store.commit_replay(&commit).await?;
+        self.grow_range(to - from + 1, logs.len());
+        Ok(Piece { to, events: events.len() as u64, added })
+    }
+
+    // The checkpoint as it is, without registering or moving anything.
+    async fn look_up(&mut self) -> Result<(), RoomError> {
+        let store = &self.deps.store;
+        if let Some(row) = store.chain(self.config.chain).await? {
+            self.finalized = row.finalized.unwrap_or_default();
+            let depth = self.config.max_reorg_depth;
+            let blocks = store.recent_blocks(self.config.chain, depth.saturating_add(1)).await?;
+            self.chain = CanonicalChain::from_blocks(newest_run(blocks), depth as usize);
+            if let (None, Some(tip)) = (&self.chain, row.tip) {
+                self.chain = Some(CanonicalChain::new(tip, depth as usize));
+            }
+        }
+        self.cursors = store.contract_cursors(self.config.chain).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! The rooms, and what they make.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
+
+mod factory;
+mod factory_events;
+mod factory_law;
+mod factory_overrides;
+mod factory_world;

@@ -1,0 +1,92 @@
+//! What a replay commits: events that were missing, and messages and work for matching where it is asked for them.
+
+use domain::{
+    ChainId, ChainName, Event, Message,
+    message::{Lifecycle, event_message},
+};
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    Store, StoreError,
+    bulk::BulkDialect,
+    commit::{chain_lane, event_bulk, unmatched_bulk},
+    db::tx,
+    event::{EventKey, key_bulk, version},
+    outbox::outbox_bulk,
+};
+
+/// One piece of a replay.
+#[derive(Debug)]
+pub struct ReplayCommit<'a> {
+    /// Chain.
+    pub chain: ChainId,
+    /// Its name, for subjects and the outbox lane.
+    pub name: &'a ChainName,
+    /// The events as the node tells them now, in order.
+    pub events: &'a [Event],
+    /// The replay's id, under which the events are published again.
+    pub publish: Option<&'a str>,
+    /// Whether matching looks at the events again, as news.
+    pub notify: bool,
+    /// Now, by the store's clock.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Adds the events that are missing, and leaves those that are held as they are. Returns how many were missing.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn commit_replay(&self, commit: &ReplayCommit<'_>) -> Result<u64, StoreError> {
+        if commit.events.is_empty() {
+            return Ok(0);
+        }
+        let ids = self.ids_of(commit.events).await?;
+        let keys: Vec<_> = commit.events.iter().map(EventKey::of).collect();
+        let messages: Vec<Message> = match commit.publish {
+            Some(replay) => commit
+                .events
+                .iter()
+                .map(|event| event_message(commit.name, event, Lifecycle::Seen, 1).replayed(replay))
+                .collect(),
+            None => Vec::new(),
+        };
+        tx!(self, "commit_replay", |tx, D| {
+            let bulk = event_bulk(commit.events, &ids);
+            let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
+            let statement = <D as BulkDialect>::insert(&bulk, "event", tail);
+            let added = <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?.rows_affected();
+            if !messages.is_empty() {
+                let bulk = outbox_bulk(&chain_lane(commit.name), &messages, commit.now);
+                let statement = <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
+                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+            }
+            if commit.notify {
+                // What an operator asks to be told is news, whenever it was read.
+                let bulk = key_bulk(&keys);
+                let statement = format!(
+                    "UPDATE event SET origin = 0 WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
+                    <D as BulkDialect>::select(&bulk)
+                );
+                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+                // The sweep takes what is old at once, so that no message is needed.
+                let rows: Vec<_> = keys.iter().map(|key| (*key, version(1, true))).collect();
+                let bulk = unmatched_bulk(&rows, Timestamp::UNIX_EPOCH);
+                let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
+                let statement = <D as BulkDialect>::insert(&bulk, "unmatched", tail);
+                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                let bulk = key_bulk(&keys);
+                let statement = format!(
+                    "UPDATE unmatched SET version = (SELECT 2 * e.turn + CASE WHEN e.canonical THEN 0 ELSE 1 END
+                        FROM event e WHERE e.chain_id = unmatched.chain_id AND e.block_number = unmatched.block_number
+                            AND e.log_index = unmatched.log_index AND e.block_hash = unmatched.block_hash)
+                     WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
+                    <D as BulkDialect>::select(&bulk)
+                );
+                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+            }
+            Ok(added)
+        })
+    }
+}

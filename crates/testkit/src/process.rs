@@ -1,0 +1,121 @@
+//! The real binary, as a process that can be killed.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+const END_CAP: Duration = Duration::from_secs(60);
+
+/// Where the binary is: beside the tests, where `cargo build` puts it.
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folder = this.ancestors().nth(2).context("a test runs from the target folder")?;
+    let binary = folder.join("chainbell");
+    if !binary.exists() {
+        bail!("{} is not there: run `cargo build --bin chainbell`", binary.display());
+    }
+    Ok(binary)
+}
+
+/// A command of the binary. The environment's own `CHAINBELL__…` keys do not reach it.
+///
+/// # Errors
+/// When the binary was not built.
+pub fn command(config: Option<&Path>, arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary()?);
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("CHAINBELL__")) {
+        command.env_remove(key);
+    }
+    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
+    Ok(command)
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it does not end within a minute.
+pub async fn output(config: Option<&Path>, arguments: &[&str]) -> anyhow::Result<Output> {
+    let running = command(config, arguments)?.output();
+    Ok(timeout(END_CAP, running).await.context("the command did not end")??)
+}
+
+/// A running `chainbell run`.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Starts it; what it logs goes into `log`, after what is there.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(config: &Path, arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
+        let all: Vec<_> = std::iter::once("run").chain(arguments.iter().copied()).collect();
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let mut command = command(Some(config), &all)?;
+        command.stdout(file.try_clone()?).stderr(file);
+        Ok(Self { child: command.spawn()? })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// kill -9, and waits until it is gone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end within a minute.
+    pub async fn terminate(mut self) -> anyhow::Result<ExitStatus> {
+        let id = self.child.id().context("it has ended already")?;
+        let sent = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
+        if !sent.success() {
+            bail!("the signal was not sent");
+        }
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// When it does not within a minute.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(timeout(END_CAP, self.child.wait()).await.context("it does not end")??)
+    }
+
+    /// The most memory that it ever had, in bytes (`VmHWM`).
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn peak_memory(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("it has ended already")?;
+        let status = tokio::fs::read_to_string(format!("/proc/{id}/status")).await?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("the system tells no peak")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("VmHWM has a figure")?.parse()?;
+        Ok(kib * 1024)
+    }
+}

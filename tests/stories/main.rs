@@ -1,0 +1,26 @@
+//! End-to-end stories: the real binary, a real Anvil, real servers.
+
+mod bad_input;
+mod crash;
+mod history;
+mod house;
+mod parity;
+mod reach;
+mod world;
+
+/// Runs a story on both kinds of deployment.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() -> anyhow::Result<()> {
+                super::$name(testkit::deployment::Deployment::embedded()?).await
+            })*
+        }
+        mod servers {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() -> anyhow::Result<()> {
+                super::$name(testkit::deployment::Deployment::servers().await?).await
+            })*
+        }
+    };
+}
+pub(crate) use on_both;
