@@ -99,7 +99,7 @@ async fn a_node_of_another_chain_is_refused_by_name() -> anyhow::Result<()> {
     std::fs::write(&config, format!("[store]\nurl = \"sqlite://{}/x.db\"\n{text}", folder.path().display()))?;
     let done = output(Some(&config), &["run"]).await?;
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert_eq!(done.status.code(), Some(2), "{said}");
     assert!(said.contains("31337") && said.contains("'local'"), "{said}");
     Ok(())
 }

@@ -11,9 +11,9 @@ use crate::failure::Failure;
 pub fn logging(service: bool) {
     // What the libraries say of a lost connection, the crate around them says better.
     let default = if service {
-        "info,sqlx=warn,async_nats=warn,alloy_pubsub=off"
+        "info,sqlx=warn,async_nats=warn,alloy_pubsub=off,alloy_transport_ipc=off"
     } else {
-        "warn,sqlx=error,async_nats=error,alloy_pubsub=off"
+        "warn,sqlx=error,async_nats=error,alloy_pubsub=off,alloy_transport_ipc=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -297,7 +297,10 @@ pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure>
         poll_interval: chain.keys.poll.0,
         ..NodeConfig::new(chain.name.clone(), chain.id, chain.rpc.clone())
     };
-    Node::connect(config, clock).await.map_err(|error| Failure::world(error.to_string()))
+    Node::connect(config, clock).await.map_err(|error| match error.is_misconfigured() {
+        true => Failure::usage(error.to_string()),
+        false => Failure::world(error.to_string()),
+    })
 }
 
 /// The channels that a configuration allows.

@@ -106,6 +106,16 @@ async fn something_that_is_no_node_is_said_to_be_none() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn tls_to_a_node_without_it_is_an_error_that_names_the_url() -> anyhow::Result<()> {
+    let scripted = ScriptedNode::start().await?;
+    for url in [scripted.ws_url().replace("ws:", "wss:"), scripted.http_url().replace("http:", "https:")] {
+        let error = connect(config(std::slice::from_ref(&url))).await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Unreachable { url: named, .. } if *named == url), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_refused_key_is_said_to_be_the_key() -> anyhow::Result<()> {
     let scripted = ScriptedNode::start().await?;
     scripted.refuse_websockets(Some(401));

@@ -36,6 +36,10 @@ async fn connection(stream: TcpStream, state: Arc<State>) -> io::Result<()> {
     let mut start = vec![0; HEAD_MAX];
     loop {
         let length = stream.peek(&mut start).await?;
+        if !start[0].is_ascii_uppercase() && length > 0 {
+            // No HTTP method begins so: it is TLS, or nonsense.
+            return Ok(());
+        }
         let head = String::from_utf8_lossy(&start[..length]).to_ascii_lowercase();
         if length == 0 || head.contains("\r\n\r\n") {
             return if head.contains("upgrade: websocket") {

@@ -1,0 +1,4 @@
+//! The binary's own parts: configuration and supervision.
+
+mod config;
+mod supervise;
