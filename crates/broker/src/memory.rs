@@ -14,13 +14,15 @@ use tokio::sync::Notify;
 
 use crate::{
     ConsumerConfig,
-    streams::{DUPLICATE_WINDOW, STREAM_DEAD, dead_subject, stream_of},
+    streams::{DUPLICATE_WINDOW, STREAM_DEAD, dead_subject, refusal, stream_of},
 };
 
 /// How many messages a consumer's queue holds before publishers are refused and try again.
 const QUEUE_MAX: usize = 20_000;
 /// How many message ids are remembered for deduplication.
 const IDS_MAX: usize = 200_000;
+/// How large a message may be, in bytes: as large as a NATS server allows where nobody configured it.
+const PAYLOAD_MAX: usize = 1024 * 1024;
 /// How many dead letters are kept to look at.
 const DEAD_MAX: usize = 1_000;
 
@@ -101,9 +103,12 @@ impl MemoryBroker {
         lock(&self.shared.state).dead.iter().cloned().collect()
     }
 
-    /// Forgets every message, as a broker that lost its disk would.
+    /// Forgets every message and every id, as a broker that lost its disk would.
     pub fn purge(&self) {
-        let state = lock(&self.shared.state);
+        let mut state = lock(&self.shared.state);
+        state.seen.clear();
+        state.seen_order.clear();
+        state.dead.clear();
         for queue in state.consumers.values() {
             let mut inner = lock(&queue.inner);
             inner.ready.clear();
@@ -114,10 +119,14 @@ impl MemoryBroker {
 
 impl Shared {
     fn publish(&self, message: Message) -> Result<(), BrokerError> {
-        let Some(stream) = stream_of(&message.subject) else {
-            let detail = format!("no stream takes the subject '{}'", message.subject);
-            return Err(BrokerError::Refused { id: message.id, detail });
+        let large = || {
+            let size = message.payload.len();
+            (size > PAYLOAD_MAX).then(|| format!("{size} bytes are more than the {PAYLOAD_MAX} allowed"))
         };
+        if let Some(detail) = refusal(&message).or_else(large) {
+            return Err(BrokerError::Refused { id: message.id, detail });
+        }
+        let stream = stream_of(&message.subject).unwrap_or_default();
         let now = self.clock.now();
         let mut state = lock(&self.state);
         state.forget_old_ids(now);
@@ -165,10 +174,39 @@ impl State {
     }
 }
 
+impl QueueState {
+    // What is held no longer comes again before what never came, in its old order.
+    fn release_ended(&mut self, now: Timestamp) {
+        let ended = self.held.iter().filter(|(_, (until, _))| *until <= now).map(|(token, _)| *token);
+        let mut ended: Vec<u64> = ended.collect();
+        ended.sort_unstable_by(|one, two| two.cmp(one));
+        for token in ended {
+            if let Some((_, item)) = self.held.remove(&token) {
+                self.ready.push_front(item);
+            }
+        }
+    }
+}
+
+fn later(from: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    from.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
 #[async_trait]
 impl Publisher for MemoryBroker {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), BrokerError>> {
-        messages.into_iter().map(|message| self.shared.publish(message)).collect()
+        let mut down = None;
+        let mut results = Vec::with_capacity(messages.len());
+        for message in messages {
+            let result = down.clone().map_or_else(|| self.shared.publish(message), Err);
+            if let Err(error @ BrokerError::Unavailable { .. }) = &result {
+                // What comes after it must not overtake it.
+                down = Some(error.clone());
+            }
+            results.push(result);
+        }
+        results
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
@@ -180,15 +218,8 @@ impl MemoryConsumer {
     // Takes what is ready; gives the dead ones back separately, to be published outside the lock.
     fn take(&self, max: usize, now: Timestamp) -> (Vec<Incoming>, Vec<Message>) {
         let mut inner = lock(&self.queue.inner);
-        let ended: Vec<u64> =
-            inner.held.iter().filter(|(_, (until, _))| *until <= now).map(|(token, _)| *token).collect();
-        for token in ended {
-            if let Some((_, item)) = inner.held.remove(&token) {
-                inner.ready.push_front(item);
-            }
-        }
-        let wait = SignedDuration::try_from(self.queue.config.ack_wait).unwrap_or(SignedDuration::MAX);
-        let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        inner.release_ended(now);
+        let until = later(now, self.queue.config.ack_wait);
         let (mut taken, mut dead) = (Vec::new(), Vec::new());
         while taken.len() < max && inner.held.len() < self.queue.config.unacked_max {
             let Some(mut item) = inner.ready.pop_front() else { break };
@@ -209,14 +240,17 @@ impl MemoryConsumer {
         (taken, dead)
     }
 
-    fn bury(&self, message: Message, reason: &str) {
+    // When the next message is held no longer, or `end` where that is sooner.
+    fn next_look(&self, end: Timestamp) -> Timestamp {
+        let inner = lock(&self.queue.inner);
+        inner.held.values().map(|(until, _)| *until).min().map_or(end, |until| until.min(end))
+    }
+
+    fn bury(&self, message: Message, reason: &str) -> Result<(), BrokerError> {
         tracing::error!(stream = self.stream, message.id, "message given up: {reason}");
         metrics::counter!("chainbell_dead_messages_total", "stream" => self.stream.clone()).increment(1);
         let id = format!("{}:dead", message.id);
-        let buried = Message { subject: dead_subject(&self.stream), id, ..message };
-        if let Err(error) = self.shared.publish(buried) {
-            tracing::error!("the dead letter was not kept: {error}");
-        }
+        self.shared.publish(Message { subject: dead_subject(&self.stream), id, ..message })
     }
 
     fn hold_until(&self, token: &AckToken, until: Timestamp) {
@@ -228,25 +262,29 @@ impl MemoryConsumer {
     }
 
     fn later(&self, by: Duration) -> Timestamp {
-        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-        self.shared.clock.now().saturating_add(by).unwrap_or(Timestamp::MAX)
+        later(self.shared.clock.now(), by)
     }
 }
 
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Incoming>, BrokerError> {
-        let (mut taken, mut dead) = self.take(max, self.shared.clock.now());
-        if taken.is_empty() {
-            tokio::select! { () = self.queue.arrived.notified() => {} () = self.shared.clock.sleep(wait) => {} }
-            let (more, gone) = self.take(max, self.shared.clock.now());
-            taken = more;
-            dead.extend(gone);
+        let end = self.later(wait);
+        loop {
+            let now = self.shared.clock.now();
+            let (taken, dead) = self.take(max, now);
+            for message in dead {
+                if let Err(error) = self.bury(message, "it was delivered too often") {
+                    tracing::error!("the dead letter was not kept: {error}");
+                }
+            }
+            if !taken.is_empty() || now >= end {
+                return Ok(taken);
+            }
+            let pause = self.next_look(end).duration_since(now);
+            let pause = Duration::try_from(pause).unwrap_or(Duration::ZERO);
+            tokio::select! { () = self.queue.arrived.notified() => {} () = self.shared.clock.sleep(pause) => {} }
         }
-        for message in dead {
-            self.bury(message, "it was delivered too often");
-        }
-        Ok(taken)
     }
 
     async fn ack(&self, tokens: &[AckToken]) -> Result<(), BrokerError> {
@@ -256,6 +294,9 @@ impl Consumer for MemoryConsumer {
                 inner.held.remove(&token);
             }
         }
+        drop(inner);
+        // Whoever waits because too many were unacknowledged may go on.
+        self.queue.arrived.notify_one();
         Ok(())
     }
 
@@ -271,7 +312,7 @@ impl Consumer for MemoryConsumer {
     }
 
     async fn dead_letter(&self, incoming: &Incoming, reason: &str) -> Result<(), BrokerError> {
-        self.bury(incoming.message.clone(), reason);
+        self.bury(incoming.message.clone(), reason)?;
         self.ack(std::slice::from_ref(&incoming.token)).await
     }
 }

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client, HeaderMap,
+    connection::State,
     jetstream::{
         self, AckKind,
         consumer::{AckPolicy, PullConsumer, pull},
-        context::{Context, PublishErrorKind},
+        context::{Context, PublishError, PublishErrorKind},
         stream,
     },
 };
@@ -15,16 +16,20 @@ use async_trait::async_trait;
 use domain::{
     AckToken, BrokerError, Consumer, Incoming, Message, Publisher, message::HEADER_REPLAY, redact_url,
 };
-use futures::{FutureExt as _, StreamExt as _, future::join_all};
+use futures::{StreamExt as _, future::join_all};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     ConsumerConfig,
-    streams::{DUPLICATE_WINDOW, STREAMS, dead_subject},
+    streams::{DUPLICATE_WINDOW, STREAMS, dead_subject, refusal},
 };
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many publications wait for their acknowledgement at once. The client blocks for ever at 5,000 of one caller.
+const IN_FLIGHT_MAX: usize = 1_000;
+/// How many messages one fetch takes.
+const FETCH_MAX: usize = 1_000;
 /// How many messages a stream keeps at the most. A limit in bytes would reserve that much of the server's disk.
 const STREAM_MESSAGES_MAX: i64 = 5_000_000;
 
@@ -109,9 +114,9 @@ impl NatsBroker {
             stream: stream.to_owned(),
             durable: durable.to_owned(),
             config,
-            messages: Mutex::new(None),
+            opened: Mutex::new(None),
         };
-        *consumer.messages.lock().await = Some(consumer.open().await?);
+        consumer.opened().await?;
         Ok(Arc::new(consumer))
     }
 }
@@ -139,41 +144,71 @@ fn headers_of(message: &Message) -> HeaderMap {
     headers
 }
 
+impl NatsBroker {
+    // Sends all, then waits for each acknowledgement. Says whether a stream was missing.
+    async fn publish_window(&self, messages: Vec<Message>) -> (Vec<Result<(), BrokerError>>, bool) {
+        let mut sent = Vec::with_capacity(messages.len());
+        for message in messages {
+            if let Some(detail) = refusal(&message) {
+                sent.push((message.id, Err(Problem::Refused(detail))));
+                continue;
+            }
+            let subject = self.subject(&message.subject);
+            let headers = headers_of(&message);
+            let ack = self.context.publish_with_headers(subject, headers, message.payload.into()).await;
+            sent.push((message.id, ack.map_err(Problem::Failed)));
+        }
+        let settled = sent.into_iter().map(|(id, sent)| async move {
+            match sent {
+                Ok(ack) => (id, ack.await.map(|_| ()).map_err(Problem::Failed)),
+                Err(problem) => (id, Err(problem)),
+            }
+        });
+        let mut stream_gone = false;
+        let results = join_all(settled).await.into_iter().map(|(id, result)| {
+            result.map_err(|problem| match problem {
+                Problem::Refused(detail) => BrokerError::Refused { id, detail },
+                Problem::Failed(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    BrokerError::Refused { id, detail: error.to_string() }
+                }
+                Problem::Failed(error) => {
+                    stream_gone |= error.kind() == PublishErrorKind::StreamNotFound;
+                    self.down(error)
+                }
+            })
+        });
+        (results.collect(), stream_gone)
+    }
+}
+
+enum Problem {
+    Refused(String),
+    Failed(PublishError),
+}
+
 #[async_trait]
 impl Publisher for NatsBroker {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), BrokerError>> {
-        let mut acks = Vec::with_capacity(messages.len());
-        for message in messages {
-            let subject = self.subject(&message.subject);
-            let headers = headers_of(&message);
-            let sent = self.context.publish_with_headers(subject, headers, message.payload.into()).await;
-            acks.push((message.id, sent));
-        }
-        let settled = acks.into_iter().map(|(id, sent)| async move {
-            let result = match sent {
-                Ok(ack) => ack.await.map(|_| ()),
-                Err(error) => Err(error),
-            };
-            (id, result)
-        });
-        let mut results = Vec::new();
-        let mut streams_gone = false;
-        for (id, result) in join_all(settled).await {
-            results.push(result.map_err(|error| match error.kind() {
-                PublishErrorKind::MaxPayloadExceeded => {
-                    BrokerError::Refused { id, detail: error.to_string() }
+        let mut results = Vec::with_capacity(messages.len());
+        let mut messages = messages.into_iter();
+        let mut down: Option<BrokerError> = None;
+        while messages.len() > 0 {
+            let window: Vec<_> = messages.by_ref().take(IN_FLIGHT_MAX).collect();
+            if let Some(error) = &down {
+                // What comes after a window that failed must not overtake it.
+                results.extend(window.iter().map(|_| Err(error.clone())));
+                continue;
+            }
+            let (settled, stream_gone) = self.publish_window(window).await;
+            let failed = settled.iter().filter_map(|result| result.as_ref().err());
+            down = failed.into_iter().find(|error| matches!(error, BrokerError::Unavailable { .. })).cloned();
+            results.extend(settled);
+            if stream_gone {
+                // Somebody deleted it; the messages stay in the outbox and are published again.
+                tracing::warn!(broker.url = %self.url, "a stream is gone; creating the streams again");
+                if let Err(error) = self.ensure_streams().await {
+                    tracing::warn!("{error}");
                 }
-                kind => {
-                    streams_gone |= kind == PublishErrorKind::StreamNotFound;
-                    self.down(error)
-                }
-            }));
-        }
-        if streams_gone {
-            // Somebody deleted them; the messages stay in the outbox and are published again.
-            tracing::warn!(broker.url = %self.url, "the streams are gone; creating them again");
-            if let Err(error) = self.ensure_streams().await {
-                tracing::warn!("{error}");
             }
         }
         results
@@ -194,19 +229,21 @@ struct NatsConsumer {
     stream: String,
     durable: String,
     config: ConsumerConfig,
-    messages: Mutex<Option<Messages>>,
-}
-
-struct Messages(pull::Stream);
-
-impl std::fmt::Debug for Messages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Messages")
-    }
+    opened: Mutex<Option<PullConsumer>>,
 }
 
 impl NatsConsumer {
-    async fn open(&self) -> Result<Messages, BrokerError> {
+    async fn opened(&self) -> Result<PullConsumer, BrokerError> {
+        let mut opened = self.opened.lock().await;
+        if let Some(consumer) = opened.as_ref() {
+            return Ok(consumer.clone());
+        }
+        let consumer = self.open().await?;
+        *opened = Some(consumer.clone());
+        Ok(consumer)
+    }
+
+    async fn open(&self) -> Result<PullConsumer, BrokerError> {
         let down =
             |error: &dyn std::fmt::Display| self.broker.down(format!("consumer {}: {error}", self.durable));
         let name = self.broker.stream_name(&self.stream);
@@ -226,98 +263,76 @@ impl NatsConsumer {
             max_deliver: -1,
             ..pull::Config::default()
         };
-        let consumer: PullConsumer = stream.create_consumer(config).await.map_err(|error| down(&error))?;
-        let batch = self.config.unacked_max.clamp(1, 1_000);
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(batch)
-            .heartbeat(Duration::from_secs(5))
-            .messages()
-            .await;
-        Ok(Messages(messages.map_err(|error| down(&error))?))
+        stream.create_consumer(config).await.map_err(|error| down(&error))
     }
 
-    // The first message within `wait`, and whatever else has arrived by then.
-    async fn pull(
-        &self,
-        stream: &mut pull::Stream,
-        max: usize,
-        wait: Duration,
-    ) -> Result<Vec<jetstream::Message>, BrokerError> {
+    // What is there now, or else the first that comes within `wait`. Only what is asked for leaves the server: a
+    // message that waited in a buffer here would lose its ack wait there, and be kept from the other instances.
+    async fn pull(&self, max: usize, wait: Duration) -> Result<Vec<jetstream::Message>, BrokerError> {
+        if self.broker.client.connection_state() != State::Connected {
+            return Err(self.broker.down("the connection is down; it is being made again"));
+        }
+        let consumer = self.opened().await?;
+        let request = consumer.fetch().max_messages(max.min(FETCH_MAX)).expires(wait);
+        let mut batch = request.messages().await.map_err(|error| self.broker.down(error))?;
         let mut pulled = Vec::new();
-        let Ok(first) = timeout(wait, stream.next()).await else { return Ok(pulled) };
-        let mut next = first;
-        loop {
+        while let Some(next) = batch.next().await {
             match next {
-                Some(Ok(message)) => pulled.push(message),
-                // What was pulled before the fault is delivered again after the ack wait.
-                Some(Err(error)) => return Err(self.broker.down(error)),
-                None => return Err(self.broker.down("the consumer is gone")),
-            }
-            if pulled.len() >= max {
-                return Ok(pulled);
-            }
-            match stream.next().now_or_never() {
-                Some(more) => next = more,
-                None => return Ok(pulled),
+                Ok(message) => pulled.push(message),
+                // What was pulled before the fault is handled now, and the fault seen again at the next fetch.
+                Err(error) if pulled.is_empty() => return Err(self.broker.down(error)),
+                Err(_) => break,
             }
         }
+        Ok(pulled)
     }
 
     async fn answer(&self, token: &AckToken, kind: AckKind) -> Result<(), BrokerError> {
-        let payload = bytes_of(kind);
-        let sent = self.broker.client.publish(token.0.clone(), payload).await;
+        let sent = self.broker.client.publish(token.0.clone(), kind.into()).await;
         sent.map_err(|error| self.broker.down(error))
     }
-}
 
-fn bytes_of(kind: AckKind) -> bytes::Bytes {
-    kind.into()
+    // A double ack: the server confirms, so that a lost answer is noticed here and not as a redelivery.
+    async fn confirmed(&self, token: &AckToken, kind: AckKind) -> Result<(), BrokerError> {
+        let request = self.broker.client.request(token.0.clone(), kind.into());
+        match timeout(ACK_TIMEOUT, request).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.broker.down(error)),
+            Err(_) => Err(self.broker.down("an acknowledgement was not confirmed in time")),
+        }
+    }
 }
 
 #[async_trait]
 impl Consumer for NatsConsumer {
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Incoming>, BrokerError> {
-        let mut messages = self.messages.lock().await;
-        if messages.is_none() {
-            *messages = Some(self.open().await?);
+        if max == 0 {
+            return Ok(Vec::new());
         }
-        let Some(Messages(stream)) = messages.as_mut() else { return Ok(Vec::new()) };
-        let pulled = match self.pull(stream, max, wait).await {
+        let pulled = match self.pull(max, wait).await {
             Ok(pulled) => pulled,
             Err(error) => {
                 // Deleted, or the server is away: made anew at the next fetch.
-                *messages = None;
+                *self.opened.lock().await = None;
                 return Err(error);
             }
         };
-        drop(messages);
         let mut incoming = Vec::with_capacity(pulled.len());
         for message in pulled {
             let Some(item) = incoming_of(&message, &self.broker.prefix) else { continue };
-            if item.deliveries > self.config.deliveries_max {
-                self.dead_letter(&item, "it was delivered too often").await?;
-            } else {
+            if item.deliveries <= self.config.deliveries_max {
                 incoming.push(item);
+            } else if let Err(error) = self.dead_letter(&item, "it was delivered too often").await {
+                // It comes again after the ack wait; the others must not wait for that.
+                tracing::warn!("{error}");
             }
         }
         Ok(incoming)
     }
 
     async fn ack(&self, tokens: &[AckToken]) -> Result<(), BrokerError> {
-        // A double ack: the server confirms, so that a lost ack is noticed here and not as a redelivery.
-        let acks = tokens.iter().map(|token| {
-            let request = self.broker.client.request(token.0.clone(), bytes_of(AckKind::Ack));
-            timeout(ACK_TIMEOUT, request)
-        });
-        for acked in join_all(acks).await {
-            match acked {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(self.broker.down(error)),
-                Err(_) => return Err(self.broker.down("an acknowledgement was not confirmed in time")),
-            }
-        }
-        Ok(())
+        let acks = tokens.iter().map(|token| self.confirmed(token, AckKind::Ack));
+        join_all(acks).await.into_iter().collect()
     }
 
     async fn nak(&self, token: &AckToken, delay: Duration) -> Result<(), BrokerError> {
@@ -339,7 +354,7 @@ impl Consumer for NatsConsumer {
             payload: message.payload.clone(),
         };
         self.broker.publish(vec![buried]).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        self.answer(&incoming.token, AckKind::Term).await
+        self.confirmed(&incoming.token, AckKind::Term).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::message::{STREAM_CHAIN, STREAM_NOTIFY};
+use domain::message::{Message, STREAM_CHAIN, STREAM_NOTIFY};
 
 /// The stream of messages that could not be handled.
 pub const STREAM_DEAD: &str = "DEAD";
@@ -26,4 +26,23 @@ pub fn dead_subject(stream: &str) -> String {
 pub(crate) fn stream_of(subject: &str) -> Option<&'static str> {
     let first = subject.split('.').next()?;
     STREAMS.iter().find(|(_, token, _)| *token == first).map(|(name, _, _)| *name)
+}
+
+/// Why no broker of ours ever takes this message; `None` for one that it takes. Said before it is sent: a server
+/// does not answer a subject that it finds malformed, and that would look like a server that is away.
+pub(crate) fn refusal(message: &Message) -> Option<String> {
+    let plain = |token: &str| {
+        !token.is_empty() && !token.contains(['*', '>']) && token.chars().all(|c| c.is_ascii_graphic())
+    };
+    if stream_of(&message.subject).is_none() || message.subject.split('.').count() < 2 {
+        return Some(format!("no stream takes the subject '{}'", message.subject.escape_debug()));
+    }
+    if !message.subject.split('.').all(plain) {
+        return Some(format!("'{}' is no subject", message.subject.escape_debug()));
+    }
+    let header = |value: &str| !value.is_empty() && !value.contains(char::is_control);
+    if !header(&message.id) || message.replay.as_deref().is_some_and(|replay| !header(replay)) {
+        return Some("its id cannot be a header".to_owned());
+    }
+    None
 }

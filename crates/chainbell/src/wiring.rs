@@ -43,6 +43,9 @@ use crate::{
     supervise::Supervisor,
 };
 
+/// The channels, by name.
+pub type Channels = Arc<HashMap<&'static str, Arc<dyn Channel>>>;
+
 /// The parts that talk to the outside, connected.
 pub struct Parts {
     /// The configuration.
@@ -58,7 +61,7 @@ pub struct Parts {
     /// The nodes.
     pub nodes: HashMap<ChainId, Arc<Node>>,
     /// The channels.
-    pub channels: Arc<HashMap<&'static str, Arc<dyn Channel>>>,
+    pub channels: Channels,
     /// How the rooms fare.
     pub health: Health,
 }
@@ -297,9 +300,9 @@ pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure>
         poll_interval: chain.keys.poll.0,
         ..NodeConfig::new(chain.name.clone(), chain.id, chain.rpc.clone())
     };
-    Node::connect(config, clock).await.map_err(|error| match error.is_misconfigured() {
-        true => Failure::usage(error.to_string()),
-        false => Failure::world(error.to_string()),
+    Node::connect(config, clock).await.map_err(|error| {
+        let sentence = error.to_string();
+        if error.is_misconfigured() { Failure::usage(sentence) } else { Failure::world(sentence) }
     })
 }
 
@@ -310,7 +313,7 @@ pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure>
 pub fn channels(
     config: &Config,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<HashMap<&'static str, Arc<dyn Channel>>>, Failure> {
+) -> Result<Channels, Failure> {
     let section = &config.raw.channels;
     let webhook = WebhookConfig {
         deadline: section.deadline.0,

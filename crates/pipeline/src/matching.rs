@@ -4,7 +4,11 @@
 //! A message is a hint which event to look at. The event is read again, and its place in the chain decides: in it,
 //! hits are made or moved to it; out of it, open hits vanish. What no message brings, the sweep over `unmatched` does.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -124,13 +128,11 @@ impl Matching {
         &self,
         matched: &[(&StoredEvent, Arc<Watch>)],
     ) -> Result<HashMap<ChainId, ChainView>, RoomError> {
-        let mut views = HashMap::new();
-        for (stored, _) in matched {
-            let chain = stored.event.chain;
-            if !views.contains_key(&chain) {
-                let row = self.deps.store.chain(chain).await?;
-                views.insert(chain, row.map(|row| row.view()).unwrap_or_default());
-            }
+        let chains: HashSet<_> = matched.iter().map(|(stored, _)| stored.event.chain).collect();
+        let mut views = HashMap::with_capacity(chains.len());
+        for chain in chains {
+            let row = self.deps.store.chain(chain).await?;
+            views.insert(chain, row.map(|row| row.view()).unwrap_or_default());
         }
         Ok(views)
     }
@@ -169,7 +171,7 @@ impl Matching {
         hits: &[NewHit],
         matched: &[(&StoredEvent, Arc<Watch>)],
     ) -> Result<(), RoomError> {
-        let pending: std::collections::HashSet<_> = pending.iter().collect();
+        let pending: HashSet<_> = pending.iter().collect();
         let joining: Vec<(HitId, &RecipientId, &Watch)> = hits
             .iter()
             .zip(matched)

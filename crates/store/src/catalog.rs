@@ -16,9 +16,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     contracts: RwLock<HashMap<(ChainId, ContractName), i32>>,
-    contract_names: RwLock<HashMap<i32, ContractName>>,
+    contracts_by_id: RwLock<HashMap<i32, ContractName>>,
     schemas: RwLock<HashMap<Arc<EventSchema>, i32>>,
-    schema_shapes: RwLock<HashMap<i32, Arc<EventSchema>>>,
+    schemas_by_id: RwLock<HashMap<i32, Arc<EventSchema>>>,
 }
 
 /// How far a contract has been read.
@@ -108,14 +108,14 @@ impl Store {
     }
 
     pub(crate) async fn contract_name(&self, id: i32) -> Result<ContractName, StoreError> {
-        if let Some(name) = lock(&self.names.contract_names, |map| map.get(&id).cloned()) {
+        if let Some(name) = lock(&self.names.contracts_by_id, |map| map.get(&id).cloned()) {
             return Ok(name);
         }
         let name: String = read!(self, "contract_name", |db, D| {
             Ok(sqlx::query_scalar("SELECT name FROM contract WHERE id = $1").bind(id).fetch_one(db).await?)
         })?;
         let name: ContractName = name.parse().map_err(|error| StoreError::corrupt("contract", error))?;
-        self.names.contract_names.write().unwrap_or_else(PoisonError::into_inner).insert(id, name.clone());
+        self.names.contracts_by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, name.clone());
         Ok(name)
     }
 
@@ -141,7 +141,7 @@ impl Store {
     }
 
     pub(crate) async fn schema(&self, id: i32) -> Result<Arc<EventSchema>, StoreError> {
-        if let Some(schema) = lock(&self.names.schema_shapes, |map| map.get(&id).cloned()) {
+        if let Some(schema) = lock(&self.names.schemas_by_id, |map| map.get(&id).cloned()) {
             return Ok(schema);
         }
         let json: String = read!(self, "schema", |db, D| {
@@ -151,7 +151,7 @@ impl Store {
         let schema: Arc<EventSchema> =
             Arc::new(serde_json::from_str(&json).map_err(|error| StoreError::corrupt("schema", error))?);
         self.names
-            .schema_shapes
+            .schemas_by_id
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, Arc::clone(&schema));

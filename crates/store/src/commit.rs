@@ -48,6 +48,9 @@ pub struct BackfillCommit<'a> {
     pub name: &'a ChainName,
     /// The contracts that were read, and from where to where: `next_block` before and after.
     pub contracts: &'a [(ContractName, u64, u64)],
+    /// The block that was read by hash; `None` for a range, which is final. A block that another writer orphaned
+    /// refuses the commit.
+    pub block: Option<BlockRef>,
     /// Their events, in order.
     pub events: &'a [Event],
     /// Whether anybody is told.
@@ -82,6 +85,144 @@ enum Cursor<'a> {
 pub(crate) struct Ids {
     contracts: Vec<i64>,
     schemas: Vec<Option<i64>>,
+}
+
+/// Moves the tip, if it is still the expected one, and marks what a reorg orphans.
+macro_rules! move_tip {
+    ($tx:ident, $D:ident, $commit:expr, $orphans:expr) => {{
+        let statement = "UPDATE chain SET tip_number = $2, tip_hash = $3, updated_at = $4
+            WHERE chain_id = $1 AND tip_hash IS NOT DISTINCT FROM $5";
+        let moved = sqlx::query(statement)
+            .bind($commit.chain.0.cast_signed())
+            .bind($commit.tip.number.cast_signed())
+            .bind($commit.tip.hash.to_vec())
+            .bind($commit.now.as_millisecond())
+            .bind($commit.expected_tip.map(|tip| tip.hash.to_vec()))
+            .execute(&mut *$tx)
+            .await?;
+        if moved.rows_affected() != 1 {
+            let detail =
+                format!("the tip of chain {} is not {:?} any more", $commit.name, $commit.expected_tip);
+            return Err(StoreError::Fenced(detail).into());
+        }
+        if let Some(ancestor) = $commit.ancestor {
+            for table in
+                ["block SET canonical = false WHERE number", "event SET canonical = false WHERE block_number"]
+            {
+                let statement = format!("UPDATE {table} > $2 AND chain_id = $1 AND canonical");
+                let marked = sqlx::query(AssertSqlSafe(statement))
+                    .bind($commit.chain.0.cast_signed())
+                    .bind(ancestor.number.cast_signed())
+                    .execute(&mut *$tx)
+                    .await?;
+                if table.starts_with("event") && marked.rows_affected() != $orphans.len() as u64 {
+                    let detail = "events appeared above the common ancestor while it was sought";
+                    return Err(StoreError::Fenced(detail.to_owned()).into());
+                }
+            }
+        }
+        if !$commit.headers.is_empty() {
+            let bulk = block_bulk($commit.chain, $commit.headers);
+            let tail = "ON CONFLICT (chain_id, number, hash) DO UPDATE SET canonical = true";
+            let statement = <$D as BulkDialect>::insert(&bulk, "block", tail);
+            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+        }
+    }};
+}
+
+/// Moves the cursors of contracts, if they are still where the piece begins.
+macro_rules! move_cursors {
+    ($tx:ident, $D:ident, $commit:expr) => {{
+        if let Some(block) = $commit.block {
+            // The share lock makes an orphaning wait until these events are visible to it.
+            let share = if <$D as crate::db::Dialect>::POSTGRES { "FOR SHARE" } else { "" };
+            let statement =
+                format!("SELECT canonical FROM block WHERE chain_id = $1 AND number = $2 AND hash = $3 {share}");
+            let canonical: Option<bool> = sqlx::query_scalar(AssertSqlSafe(statement))
+                .bind($commit.chain.0.cast_signed())
+                .bind(block.number.cast_signed())
+                .bind(block.hash.to_vec())
+                .fetch_optional(&mut *$tx)
+                .await?;
+            if canonical == Some(false) {
+                let detail = format!("block {block} of chain {} is not canonical any more", $commit.name);
+                return Err(StoreError::Fenced(detail).into());
+            }
+        }
+        for (contract, before, after) in $commit.contracts {
+            let statement = "UPDATE contract SET next_block = $3
+                WHERE chain_id = $1 AND name = $2 AND next_block = $4";
+            let moved = sqlx::query(statement)
+                .bind($commit.chain.0.cast_signed())
+                .bind(contract.as_str())
+                .bind(after.cast_signed())
+                .bind(before.cast_signed())
+                .execute(&mut *$tx)
+                .await?;
+            if moved.rows_affected() != 1 {
+                let detail = format!("{contract} is not read up to block {before} any more");
+                return Err(StoreError::Fenced(detail).into());
+            }
+        }
+    }};
+}
+
+/// Inserts events, and says which of them are new or came back, each with its turn, where anybody is told.
+macro_rules! insert_events {
+    ($tx:ident, $D:ident, $events:expr, $ids:expr, $publish:expr) => {{
+        let bulk = event_bulk($events, $ids);
+        // A block that comes back after a reorg of a reorg restores its events, under a new turn.
+        let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
+            DO UPDATE SET canonical = true, turn = event.turn + 1 WHERE NOT event.canonical";
+        let mut turns = HashMap::new();
+        let seen = if $publish == Publish::Yes {
+            let tail = format!("{tail} RETURNING block_hash, log_index, turn");
+            let statement = <$D as BulkDialect>::insert(&bulk, "event", &tail);
+            let rows = <$D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *$tx).await?;
+            for row in &rows {
+                let (hash, log_index, turn): (Vec<u8>, i64, i32) = sqlx::FromRow::from_row(row)?;
+                turns.insert((hash, log_index.cast_unsigned()), turn.cast_unsigned());
+            }
+            rows.len() as u64
+        } else {
+            let statement = <$D as BulkDialect>::insert(&bulk, "event", tail);
+            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?.rows_affected()
+        };
+        (seen, turns)
+    }};
+}
+
+/// Puts messages into the chain's lane, and what they tell into the ledger of unmatched events.
+macro_rules! tell {
+    ($tx:ident, $D:ident, $name:expr, $news:expr, $now:expr) => {{
+        let bulk = outbox_bulk(&chain_lane($name), &$news.messages, $now);
+        let statement = <$D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
+        <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+        let bulk = unmatched_bulk(&$news.unmatched, $now);
+        let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
+            DO UPDATE SET since = excluded.since, version = excluded.version";
+        let statement = <$D as BulkDialect>::insert(&bulk, "unmatched", tail);
+        <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+    }};
+}
+
+/// What a commit tells the rooms after it.
+#[derive(Default)]
+struct News {
+    messages: Vec<Message>,
+    unmatched: Vec<(EventKey, i64)>,
+}
+
+impl News {
+    fn orphaned(&mut self, name: &ChainName, orphan: &StoredEvent) {
+        self.messages.push(event_message(name, &orphan.event, Lifecycle::Orphaned, orphan.turn));
+        self.unmatched.push((EventKey::of(&orphan.event), version(orphan.turn, false)));
+    }
+
+    fn seen(&mut self, name: &ChainName, event: &Event, turn: u32) {
+        self.messages.push(event_message(name, event, Lifecycle::Seen, turn));
+        self.unmatched.push((EventKey::of(event), version(turn, true)));
+    }
 }
 
 impl Store {
@@ -119,109 +260,25 @@ impl Store {
         };
         tx!(self, "commit", |tx, D| {
             match cursor {
-                Cursor::Tip(commit) => {
-                    let statement = "UPDATE chain SET tip_number = $2, tip_hash = $3, updated_at = $4
-                        WHERE chain_id = $1 AND tip_hash IS NOT DISTINCT FROM $5";
-                    let moved = sqlx::query(statement)
-                        .bind(commit.chain.0.cast_signed())
-                        .bind(commit.tip.number.cast_signed())
-                        .bind(commit.tip.hash.to_vec())
-                        .bind(now.as_millisecond())
-                        .bind(commit.expected_tip.map(|tip| tip.hash.to_vec()))
-                        .execute(&mut *tx)
-                        .await?;
-                    if moved.rows_affected() != 1 {
-                        let detail =
-                            format!("the tip of chain {} is not {:?} any more", name, commit.expected_tip);
-                        return Err(StoreError::Fenced(detail).into());
-                    }
-                    if let Some(ancestor) = commit.ancestor {
-                        for table in [
-                            "block SET canonical = false WHERE number",
-                            "event SET canonical = false WHERE block_number",
-                        ] {
-                            let statement = format!("UPDATE {table} > $2 AND chain_id = $1 AND canonical");
-                            let marked = sqlx::query(AssertSqlSafe(statement))
-                                .bind(commit.chain.0.cast_signed())
-                                .bind(ancestor.number.cast_signed())
-                                .execute(&mut *tx)
-                                .await?;
-                            if table.starts_with("event") && marked.rows_affected() != orphans.len() as u64 {
-                                let detail = "events appeared above the common ancestor while it was sought";
-                                return Err(StoreError::Fenced(detail.to_owned()).into());
-                            }
-                        }
-                    }
-                    if !commit.headers.is_empty() {
-                        let bulk = block_bulk(commit.chain, commit.headers);
-                        let tail = "ON CONFLICT (chain_id, number, hash) DO UPDATE SET canonical = true";
-                        let statement = <D as BulkDialect>::insert(&bulk, "block", tail);
-                        <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
-                    }
-                }
-                Cursor::Contracts(commit) => {
-                    for (contract, before, after) in commit.contracts {
-                        let statement = "UPDATE contract SET next_block = $3
-                            WHERE chain_id = $1 AND name = $2 AND next_block = $4";
-                        let moved = sqlx::query(statement)
-                            .bind(commit.chain.0.cast_signed())
-                            .bind(contract.as_str())
-                            .bind(after.cast_signed())
-                            .bind(before.cast_signed())
-                            .execute(&mut *tx)
-                            .await?;
-                        if moved.rows_affected() != 1 {
-                            let detail = format!("{contract} is not read up to block {before} any more");
-                            return Err(StoreError::Fenced(detail).into());
-                        }
-                    }
-                }
+                Cursor::Tip(commit) => move_tip!(tx, D, commit, orphans),
+                Cursor::Contracts(commit) => move_cursors!(tx, D, commit),
             }
             let mut committed = Committed { orphaned: orphans.len() as u64, seen: 0 };
-            let mut messages: Vec<Message> = Vec::with_capacity(orphans.len() + events.len());
-            let mut unmatched: Vec<(EventKey, i64)> = Vec::with_capacity(orphans.len() + events.len());
+            let mut news = News::default();
             for orphan in orphans {
-                messages.push(event_message(name, &orphan.event, Lifecycle::Orphaned, orphan.turn));
-                unmatched.push((EventKey::of(&orphan.event), version(orphan.turn, false)));
+                news.orphaned(name, orphan);
             }
             if !events.is_empty() {
-                let bulk = event_bulk(events, &ids);
-                // A block that comes back after a reorg of a reorg restores its events, under a new turn.
-                let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
-                    DO UPDATE SET canonical = true, turn = event.turn + 1 WHERE NOT event.canonical";
-                if publish == Publish::Yes {
-                    let tail = format!("{tail} RETURNING block_hash, log_index, turn");
-                    let statement = <D as BulkDialect>::insert(&bulk, "event", &tail);
-                    let rows = <D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *tx).await?;
-                    committed.seen = rows.len() as u64;
-                    let mut turns = HashMap::with_capacity(rows.len());
-                    for row in &rows {
-                        let (hash, log_index, turn): (Vec<u8>, i64, i32) = sqlx::FromRow::from_row(row)?;
-                        turns.insert((hash, log_index.cast_unsigned()), turn.cast_unsigned());
+                let (seen, turns) = insert_events!(tx, D, events, &ids, publish);
+                committed.seen = seen;
+                for event in events {
+                    if let Some(turn) = turns.get(&(event.block.hash.to_vec(), event.log_index)) {
+                        news.seen(name, event, *turn);
                     }
-                    for event in events {
-                        let Some(turn) = turns.get(&(event.block.hash.to_vec(), event.log_index)) else {
-                            continue;
-                        };
-                        messages.push(event_message(name, event, Lifecycle::Seen, *turn));
-                        unmatched.push((EventKey::of(event), version(*turn, true)));
-                    }
-                } else {
-                    let statement = <D as BulkDialect>::insert(&bulk, "event", tail);
-                    let done = <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
-                    committed.seen = done.rows_affected();
                 }
             }
-            if !messages.is_empty() {
-                let bulk = outbox_bulk(&chain_lane(name), &messages, now);
-                let statement =
-                    <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
-                let bulk = unmatched_bulk(&unmatched, now);
-                let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
-                    DO UPDATE SET since = excluded.since, version = excluded.version";
-                let statement = <D as BulkDialect>::insert(&bulk, "unmatched", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+            if !news.messages.is_empty() {
+                tell!(tx, D, name, news, now);
             }
             Ok(committed)
         })

@@ -129,6 +129,9 @@ fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
         .numbers("created_at", hits.iter().map(|_| now.as_millisecond()))
 }
 
+// A hit of an orphaned event, and where its event went.
+type Moved = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
+
 // A hit that is there already keeps its state and moves to the event's new block; an orphaned one, whose transaction
 // was mined again, starts anew.
 const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
@@ -224,7 +227,6 @@ impl Store {
                     AND e.chain_id = h.chain_id
                  WHERE h.event_id {uuids:1} ORDER BY h.id",
             );
-            type Moved = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
             let rows: Vec<Moved> = sqlx::query_as(statement)
                 .bind(<D as Dialect>::uuids(orphans.iter().map(|orphan| orphan.event.id.0)))
                 .fetch_all(&mut *tx)
@@ -387,8 +389,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn bury_hits(&self, ids: &[HitId], reason: &str) -> Result<u64, StoreError> {
         tx!(self, "bury_hits", |tx, D| {
-            let statement =
-                sql::<D>("UPDATE hit SET state = 'dead', reason = $2 WHERE id {uuids:1} AND state = 'pending'");
+            let statement = sql::<D>(
+                "UPDATE hit SET state = 'dead', reason = $2 WHERE id {uuids:1} AND state = 'pending'",
+            );
             let done = sqlx::query(statement)
                 .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
                 .bind(reason)

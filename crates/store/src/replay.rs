@@ -59,7 +59,8 @@ impl Store {
             let added = <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?.rows_affected();
             if !messages.is_empty() {
                 let bulk = outbox_bulk(&chain_lane(commit.name), &messages, commit.now);
-                let statement = <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
+                let statement =
+                    <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
                 <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
             }
             if commit.notify {

@@ -108,7 +108,8 @@ impl Store {
         watch: Option<&domain::WatchId>,
     ) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
         let rows: Vec<(String, i64)> = read!(self, "hits_by_state", |db, D| {
-            let statement = "SELECT state, count(*) FROM hit WHERE watch_id = coalesce($1, watch_id) GROUP BY state";
+            let statement =
+                "SELECT state, count(*) FROM hit WHERE watch_id = coalesce($1, watch_id) GROUP BY state";
             Ok(sqlx::query_as(statement).bind(watch.map(domain::WatchId::as_str)).fetch_all(db).await?)
         })?;
         Ok(rows.into_iter().map(|(state, count)| (state, count.cast_unsigned())).collect())

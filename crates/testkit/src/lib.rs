@@ -1,6 +1,7 @@
 //! Builders, scripted node, test world; for tests only.
 
 pub mod anvil;
+pub mod clock;
 pub mod deployment;
 pub mod process;
 pub mod receiver;

@@ -139,7 +139,7 @@ fn strategy(table: &WatchTable) -> Result<Strategy, ConfigError> {
         },
         Some("digest") => {
             let window = table.window.map_or(WINDOW, |span| span.0);
-            let max_wait = table.max_wait.map_or(MAX_WAIT.max(window), |span| span.0);
+            let max_wait = table.max_wait.map_or_else(|| MAX_WAIT.max(window), |span| span.0);
             if max_wait < window {
                 return Err(at("max_wait", "it is shorter than window: make it at least as long".to_owned()));
             }

@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let voice = narrator.clone();
     supervisor.task("narrator", |stop| async move { voice.listen(stop).await });
 
-    let mut story = Story::new(&net, &parts, &narrator, cast);
+    let story = Story::new(&net, &parts, &narrator, cast);
     let limit = args.seconds.map(Duration::from_secs);
     let told = tokio::select! {
         told = story.tell() => told.map(|()| true),
@@ -68,10 +68,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     supervisor.shut_down(GRACE).await;
     parts.store.close().await;
-    match told? {
-        true => Ok(()),
-        false => Err(Failure::world("stopped before the story was told")),
-    }
+    if told? { Ok(()) } else { Err(Failure::world("stopped before the story was told")) }
 }
 
 // Without a limit, never.

@@ -54,7 +54,7 @@ impl<'a> Story<'a> {
     }
 
     /// Plays every chapter and checks each.
-    pub(super) async fn tell(&mut self) -> Result<(), Failure> {
+    pub(super) async fn tell(&self) -> Result<(), Failure> {
         self.history().await?;
         self.alert().await?;
         self.burst().await?;

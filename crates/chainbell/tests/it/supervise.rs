@@ -45,7 +45,7 @@ impl Room for Panics {
     }
 
     async fn rest(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

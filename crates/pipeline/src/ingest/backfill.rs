@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use domain::{Catalog, ChainError, ContractName, LogQuery, Origin, RawLog};
+use domain::{BlockRef, Catalog, ChainError, ContractName, LogFilter, LogQuery, Origin, RawLog};
 use store::{BackfillCommit, Publish};
 
 use super::{Did, Ingest};
@@ -28,16 +28,15 @@ impl Ingest {
         let names: Vec<_> = together.iter().map(|cursor| cursor.name.clone()).collect();
         let filters = Catalog::filters(names.iter().filter_map(|name| self.deps.catalog.get(name)));
         let settled = self.settled();
-        let (to, logs) = if from <= settled {
-            let to = end.min(settled).min(from + self.range - 1);
-            let logs = self.logs(LogQuery::Range { from, to }, &filters).await;
-            (to, self.adapt_range(logs)?)
+        let (to, block, logs) = if from <= settled {
+            let (to, logs) = self.range_logs(from, end.min(settled), &filters).await?;
+            (to, None, logs)
         } else {
             // Not final yet: by hash, of blocks that we hold.
             let Some(block) = self.chain.as_ref().and_then(|chain| chain.at(from)) else {
                 return Ok(Did::Idle);
             };
-            (from, self.logs(LogQuery::Block(block), &filters).await?)
+            (from, Some(block), self.held_logs(block, &filters).await?)
         };
         let times = self.timestamps(&logs).await?;
         let mut events = self.decode(&logs, Origin::Backfill, |log| times.get(&log.block.number).copied());
@@ -49,6 +48,7 @@ impl Ingest {
             chain: self.config.chain,
             name: &self.config.name,
             contracts: &contracts,
+            block,
             events: &events,
             publish: if self.config.notify_backfill { Publish::Yes } else { Publish::No },
             now: self.deps.clock.now(),
@@ -59,7 +59,6 @@ impl Ingest {
                 cursor.next_block = *next;
             }
         }
-        self.grow_range(to - from + 1, logs.len());
         if committed.seen > 0 && self.config.notify_backfill {
             self.deps.relay.ring();
         }
@@ -82,25 +81,45 @@ impl Ingest {
         Ok(times)
     }
 
-    /// Learns from a refusal: the next attempt asks for less.
-    pub(super) fn adapt_range(
-        &mut self,
-        logs: Result<Vec<RawLog>, RoomError>,
-    ) -> Result<Vec<RawLog>, RoomError> {
-        if let Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. })) = &logs {
-            let half = self.range / 2;
-            self.range = suggested_blocks.filter(|blocks| *blocks < self.range).unwrap_or(half).max(1);
-            tracing::debug!(chain = %self.config.name, range.blocks = self.range, "the node refused a range");
-        }
-        logs
+    // The logs of a block that we hold, under the same doubts as a new one's.
+    async fn held_logs(&self, block: BlockRef, filters: &[LogFilter]) -> Result<Vec<RawLog>, RoomError> {
+        let header = self.deps.client.header_by_hash(block.hash).await?;
+        let unknown = || ChainError::UnknownBlock { url: "rpc".to_owned(), block: block.to_string() };
+        self.logs_of(&header.ok_or_else(unknown)?, filters).await
     }
 
-    /// Moves the range towards the wanted number of logs, at most doubling it.
-    pub(super) fn grow_range(&mut self, blocks: u64, logs: usize) {
+    /// The logs of final blocks from `from` on and at most up to `to`: as many blocks as the node gives at once. A
+    /// refusal is no failure, the next question is smaller. Returns the last block that was read.
+    pub(super) async fn range_logs(
+        &mut self,
+        from: u64,
+        to: u64,
+        filters: &[LogFilter],
+    ) -> Result<(u64, Vec<RawLog>), RoomError> {
+        loop {
+            let last = to.min(from.saturating_add(self.range - 1));
+            let blocks = last - from + 1;
+            match self.logs(LogQuery::Range { from, to: last }, filters).await {
+                Ok(logs) => {
+                    self.grow_range(blocks, logs.len());
+                    return Ok((last, logs));
+                }
+                Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. })) if blocks > 1 => {
+                    let suggested = suggested_blocks.filter(|suggested| *suggested < blocks);
+                    self.range = suggested.unwrap_or(blocks / 2).max(1);
+                    tracing::debug!(chain = %self.config.name, range.blocks = self.range, "the node refused a range");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    // Moves the range towards the wanted number of logs, at most doubling it.
+    fn grow_range(&mut self, blocks: u64, logs: usize) {
         let wanted = match logs as u64 {
             0 => self.range.saturating_mul(2),
             logs => (blocks.saturating_mul(self.config.range_logs) / logs).min(self.range.saturating_mul(2)),
         };
-        self.range = wanted.clamp(1, self.config.range_max);
+        self.range = wanted.clamp(1, self.config.range_max.max(1));
     }
 }

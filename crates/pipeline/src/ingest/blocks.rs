@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::{
-    BlockRef, ChainError, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match,
+    ChainError, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match,
     event::logical_ids,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -28,7 +28,7 @@ impl Ingest {
 
     /// The events of blocks, in order, asked for by hash.
     pub(super) async fn events_of(&self, headers: &[Header]) -> Result<Vec<Event>, RoomError> {
-        let asked: Vec<_> = headers.iter().map(|header| self.logs_of(header)).collect();
+        let asked: Vec<_> = headers.iter().map(|header| self.logs_of(header, &self.filters)).collect();
         let blocks: Vec<Vec<RawLog>> =
             stream::iter(asked).buffered(self.config.parallel.max(1)).try_collect().await?;
         let mut events = Vec::new();
@@ -38,35 +38,31 @@ impl Ingest {
         Ok(events)
     }
 
-    async fn logs_of(&self, header: &Header) -> Result<Vec<RawLog>, RoomError> {
-        let logs = self.ask(header.block).await?;
+    /// One block's logs by its hash. Asked again where the first answer is doubtful, and a fault where a log that
+    /// was announced stays missing.
+    pub(super) async fn logs_of(
+        &self,
+        header: &Header,
+        filters: &[LogFilter],
+    ) -> Result<Vec<RawLog>, RoomError> {
+        let query = LogQuery::Block(header.block);
+        let logs = self.logs(query, filters).await?;
         let doubtful = logs.is_empty()
-            && header
-                .bloom
-                .is_some_and(|bloom| self.filters.iter().any(|filter| bloom_may_match(&bloom, filter)));
+            && header.bloom.is_some_and(|bloom| filters.iter().any(|filter| bloom_may_match(&bloom, filter)));
         // An empty answer under a bloom that may match can come from a node that has not indexed the block yet. A
         // bloom has false positives, so a second empty answer is believed.
-        let logs = if doubtful || self.lacks_witness(header.block, &logs) {
-            self.ask(header.block).await?
+        let logs = if doubtful || self.witnesses.miss(header.block, &logs) {
+            self.logs(query, filters).await?
         } else {
             logs
         };
-        if self.lacks_witness(header.block, &logs) {
+        if self.witnesses.miss(header.block, &logs) {
             metrics::counter!("chainbell_provider_faults_total", "chain" => self.config.name.to_string())
                 .increment(1);
             let detail = format!("block {} lacks a log that the subscription announced", header.block);
             return Err(ChainError::Incoherent { url: "rpc".to_owned(), detail }.into());
         }
         Ok(logs)
-    }
-
-    fn lacks_witness(&self, block: BlockRef, logs: &[RawLog]) -> bool {
-        let witnessed = self.witnesses.get(&block.hash).into_iter().flatten();
-        witnessed.into_iter().any(|index| logs.iter().all(|log| log.log_index != *index))
-    }
-
-    async fn ask(&self, block: BlockRef) -> Result<Vec<RawLog>, RoomError> {
-        self.logs(LogQuery::Block(block), &self.filters).await
     }
 
     /// The logs of all filters, merged in order; a log that two filters bring counts once.

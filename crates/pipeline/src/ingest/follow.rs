@@ -1,6 +1,6 @@
 //! `Follow`: new blocks on our tip.
 
-use domain::{Header, LogQuery, Origin};
+use domain::{Header, Origin};
 use store::ChainCommit;
 
 use super::{Did, Ingest};
@@ -17,7 +17,7 @@ impl Ingest {
         let next = tip.number + 1;
         // Far behind, what is final can be read by range. The range must be worth it: it holds no blocks to rewind.
         if self.finalized.min(until) >= next + u64::from(self.config.blocks_max) {
-            return self.catch_up(next, self.finalized.min(until)).await;
+            return self.catch_up(head, self.finalized.min(until)).await;
         }
         let last = until.min(tip.number + u64::from(self.config.blocks_max));
         let headers = if head.block.number == next && last == next {
@@ -36,16 +36,19 @@ impl Ingest {
     }
 
     // Reads final blocks by range, as one piece of the live chain: these are news, however late.
-    async fn catch_up(&mut self, from: u64, to: u64) -> Result<Did, RoomError> {
-        let to = to.min(from + self.range - 1);
-        let query = LogQuery::Range { from, to };
-        let logs = self.logs(query, &self.filters).await;
-        let logs = self.adapt_range(logs)?;
+    async fn catch_up(&mut self, head: &Header, to: u64) -> Result<Did, RoomError> {
+        let Some(chain) = &self.chain else { return Ok(Did::Idle) };
+        let (tip, from) = (chain.tip(), chain.tip().number + 1);
+        // Our tip need not be final: it may have left the chain while we were away.
+        if self.header_at(from).await?.parent != tip.hash {
+            return self.recover(head).await;
+        }
+        let filters = self.filters.clone();
+        let (to, logs) = self.range_logs(from, to, &filters).await?;
         let header = self.header_at(to).await?;
         let times = self.timestamps(&logs).await?;
         let events = self.decode(&logs, Origin::Live, |log| times.get(&log.block.number).copied());
         let did = self.commit(None, std::slice::from_ref(&header), &events).await?;
-        self.grow_range(to - from + 1, logs.len());
         Ok(match did {
             Did::Followed { events, .. } => Did::Followed { blocks: to - from + 1, events },
             other => other,
@@ -73,16 +76,14 @@ impl Ingest {
             now: self.deps.clock.now(),
         };
         let committed = self.deps.store.commit_chain(&commit).await?;
-        let mut depth = 0;
-        if let Some(ancestor) = ancestor {
-            depth = chain.rewind(ancestor).map_or(0, |dropped| dropped.len() as u64);
-        }
+        let rewound = ancestor.and_then(|ancestor| chain.rewind(ancestor).ok());
+        let depth = rewound.map_or(0, |dropped| dropped.len() as u64);
         for header in headers {
             // Blocks that were read by range do not link to the tip one by one.
             if chain.extend(header).is_err() {
                 chain.jump(header.block);
             }
-            self.witnesses.remove(&header.block.hash);
+            self.witnesses.satisfied(header.block);
         }
         if committed.seen + committed.orphaned > 0 {
             self.deps.relay.ring();

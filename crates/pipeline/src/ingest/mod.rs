@@ -11,19 +11,21 @@ mod follow;
 mod recover;
 mod replay;
 mod start;
+mod witness;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use abi::Decoder;
-use alloy_primitives::B256;
 use async_trait::async_trait;
 use domain::{
-    BlockRef, Catalog, ChainClient, ChainId, ChainName, Clock, Header, Heads, LogFilter, Wake,
+    BlockRef, Catalog, ChainClient, ChainError, ChainId, ChainName, Clock, Header, Heads, LogFilter,
     canonical::{Assessment, CanonicalChain},
 };
 use store::{ContractCursor, Store};
 
 use crate::{Bell, Progress, Room, RoomError};
+
+use witness::Witnesses;
 
 pub use replay::{Piece, Replay};
 
@@ -149,10 +151,6 @@ pub struct Ingest {
     halted: Option<String>,
 }
 
-/// Logs that the subscription announced: block hash → log indexes. Bounded; a witness is a hint.
-type Witnesses = HashMap<B256, Vec<u64>>;
-
-const WITNESSED_BLOCKS_MAX: usize = 512;
 const RANGE_FIRST: u64 = 100;
 
 impl Ingest {
@@ -168,7 +166,7 @@ impl Ingest {
             filters,
             finalized: 0,
             noted: None,
-            witnesses: Witnesses::new(),
+            witnesses: Witnesses::default(),
             halted: None,
         }
     }
@@ -183,11 +181,20 @@ impl Ingest {
         }
         let heads = self.deps.client.heads().await?;
         if self.chain.is_none() {
-            return self.start(&heads).await;
+            let started = self.start(&heads).await;
+            if started.is_err() {
+                // Half a start is none: the cursors belong to the chain.
+                self.chain = None;
+            }
+            return started;
         }
         self.note(&heads).await?;
         let did = self.follow(&heads.latest).await;
         let did = self.forget_on_fence(did)?;
+        if did != Did::Idle {
+            return Ok(did);
+        }
+        let did = self.hear_late_witnesses().await?;
         if did != Did::Idle {
             return Ok(did);
         }
@@ -200,8 +207,21 @@ impl Ingest {
         match chain.assess(head) {
             Assessment::Tip | Assessment::Lagging => Ok(Did::Idle),
             Assessment::Extends | Assessment::Gap { .. } => self.extend(head).await,
-            Assessment::Fork | Assessment::BelowAnchor => self.recover(head).await,
+            Assessment::Fork => self.recover(head).await,
+            Assessment::BelowAnchor => Err(self.too_low(head)),
         }
+    }
+
+    // No block of ours is as low as the node's head. A node that lags far behind says so, and one of another network:
+    // which of them it is shows when its head moves, so this is no halt.
+    fn too_low(&self, head: &Header) -> RoomError {
+        let (name, held) = (&self.config.name, self.chain.as_ref().map_or(0, |chain| chain.anchor().number));
+        let detail = format!(
+            "its head {} is below block {held}, the lowest that is held of chain '{name}': it lags behind, or serves \
+             another network; for a development chain that began anew, point store.url at a new database",
+            head.block
+        );
+        ChainError::Incoherent { url: "rpc".to_owned(), detail }.into()
     }
 
     /// The height up to which the chain is final.
@@ -246,17 +266,6 @@ impl Ingest {
             self.chain = None;
         }
         did
-    }
-
-    fn witness(&mut self, wake: Wake) {
-        if let Wake::Log(log) = wake {
-            if self.witnesses.len() >= WITNESSED_BLOCKS_MAX {
-                self.witnesses.clear();
-            }
-            if !log.removed {
-                self.witnesses.entry(log.block.hash).or_default().push(log.log_index);
-            }
-        }
     }
 
     fn until(&self, head: u64) -> u64 {

@@ -42,15 +42,7 @@ impl Ingest {
         let filters = Catalog::filters(contracts);
         let settled = self.settled();
         let (to, logs) = if from <= settled {
-            loop {
-                let to = to.min(settled).min(from + self.range - 1);
-                let asked = (self.range, self.logs(LogQuery::Range { from, to }, &filters).await);
-                match (asked.0, self.adapt_range(asked.1)) {
-                    (_, Ok(logs)) => break (to, logs),
-                    (before, Err(_)) if self.range < before => {}
-                    (_, Err(error)) => return Err(error),
-                }
-            }
+            self.range_logs(from, to.min(settled), &filters).await?
         } else {
             match self.chain.as_ref().and_then(|chain| chain.at(from)) {
                 Some(block) => (from, self.logs(LogQuery::Block(block), &filters).await?),
@@ -69,7 +61,6 @@ impl Ingest {
             now: self.deps.clock.now(),
         };
         let added = self.deps.store.commit_replay(&commit).await?;
-        self.grow_range(to - from + 1, logs.len());
         Ok(Piece { to, events: events.len() as u64, added })
     }
 

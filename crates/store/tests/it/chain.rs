@@ -28,7 +28,7 @@ async fn commit(
     headers: &[Header],
     events: &[Event],
 ) -> Result<Committed, StoreError> {
-    let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or(block(0, 0));
+    let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or_else(|| block(0, 0));
     world
         .store
         .commit_chain(&ChainCommit {
@@ -145,6 +145,7 @@ async fn backfill_moves_only_its_own_cursor_and_publishes_only_when_asked(
         chain: CHAIN,
         name: &world.name,
         contracts: &contracts,
+        block: None,
         events: std::slice::from_ref(&event),
         publish,
         now: world.now,
