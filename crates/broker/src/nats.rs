@@ -28,6 +28,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many publications wait for their acknowledgement at once. The client blocks for ever at 5,000 of one caller.
 const IN_FLIGHT_MAX: usize = 1_000;
+/// How much longer than the wait a fetch listens for the server's answer.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How many messages one fetch takes.
 const FETCH_MAX: usize = 1_000;
 /// How many messages a stream keeps at the most. A limit in bytes would reserve that much of the server's disk.
@@ -276,7 +278,8 @@ impl NatsConsumer {
         let request = consumer.fetch().max_messages(max.min(FETCH_MAX)).expires(wait);
         let mut batch = request.messages().await.map_err(|error| self.broker.down(error))?;
         let mut pulled = Vec::new();
-        while let Some(next) = batch.next().await {
+        // The server ends the batch, except where too many messages are unacknowledged: then it says nothing at all.
+        while let Ok(Some(next)) = timeout(wait.saturating_add(ANSWER_GRACE), batch.next()).await {
             match next {
                 Ok(message) => pulled.push(message),
                 // What was pulled before the fault is handled now, and the fault seen again at the next fetch.

@@ -54,9 +54,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let first = address.segments()[0];
-    // Global unicast is 2000::/3, without documentation (2001:db8::/32).
-    first & 0xe000 == 0x2000 && !(first == 0x2001 && address.segments()[1] == 0xdb8)
+    let [first, second, ..] = address.segments();
+    // Global unicast is 2000::/3, without documentation (2001:db8::/32, 3fff::/20) and protocols (2001::/23, which
+    // holds Teredo's tunnels).
+    let documentation = (first == 0x2001 && second == 0xdb8) || (first == 0x3fff && second < 0x1000);
+    first & 0xe000 == 0x2000 && !documentation && !(first == 0x2001 && second < 0x200)
 }
 
 // IPv4-mapped (::ffff:0:0/96), NAT64 (64:ff9b::/96) and 6to4 (2002::/16) carry an IPv4 address.
@@ -94,6 +96,12 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
             "2002:a00:1::",
+            "2001:0:a00:1::1",
+            "2001:db8::1",
+            "3fff::1",
+            "64:ff9b:1::a00:1",
+            "ff02::1",
+            "::10.0.0.1",
             "::",
         ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");

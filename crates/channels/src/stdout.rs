@@ -67,3 +67,84 @@ fn render(outgoing: &Outgoing) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        ChainId, Channel as _, DeliveryId, Notification, NotificationId, NotificationState, Outgoing, Target,
+        TargetUrl,
+    };
+    use jiff::Timestamp;
+    use serde_json::Value as Json;
+    use uuid::Uuid;
+
+    use super::{StdoutChannel, render};
+
+    fn outgoing(title: &str, body: &str) -> Outgoing {
+        Outgoing {
+            delivery: DeliveryId(Uuid::nil()),
+            attempt: 1,
+            notification: Notification {
+                id: NotificationId(Uuid::nil()),
+                recipient: "treasury".parse().unwrap(),
+                watch: "usdc-in".parse().unwrap(),
+                chain: ChainId(1),
+                kind: "erc20_transfer".to_owned(),
+                title: title.to_owned(),
+                body: body.to_owned(),
+                count: 1,
+                window: None,
+                facts: Json::Null,
+                events: vec![],
+                finality: "seen".to_owned(),
+                state: NotificationState::Active,
+                revision: 1,
+                corrects: None,
+                created_at: Timestamp::UNIX_EPOCH,
+            },
+            target: Target {
+                recipient: "treasury".parse().unwrap(),
+                name: "console".parse().unwrap(),
+                url: TargetUrl::new("stdout:"),
+                secrets: vec![],
+                from_file: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_notification_is_a_line_and_its_text_is_indented() {
+        let text = render(&outgoing("1 000 USDC came in", "from 0x11\n\nin block 7"));
+        assert_eq!(text, "[usdc-in → treasury] 1 000 USDC came in\n    from 0x11\n    in block 7\n");
+    }
+
+    #[test]
+    fn what_was_taken_back_says_so() {
+        let mut outgoing = outgoing("nothing came in", "");
+        outgoing.notification.corrects = Some(NotificationId(Uuid::nil()));
+        assert_eq!(render(&outgoing), "CORRECTED [usdc-in → treasury] nothing came in\n");
+        outgoing.notification.state = NotificationState::Retracted;
+        assert_eq!(render(&outgoing), "RETRACTED [usdc-in → treasury] nothing came in\n");
+    }
+
+    #[test]
+    fn a_hostile_text_can_neither_move_the_cursor_nor_pose_as_another_notification() {
+        let hostile = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}\r\n[usdc-in → treasury] all is well\u{200b}";
+        let text = render(&outgoing(hostile, hostile));
+        assert_eq!(
+            text,
+            "[usdc-in → treasury] ]0;owned[2J [usdc-in → treasury] all is well\n    ]0;owned[2J\n    \
+             [usdc-in → treasury] all is well\n"
+        );
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn only_the_plain_form_of_the_url_is_taken() {
+        let mut target = outgoing("", "").target;
+        assert_eq!(StdoutChannel::new().check(&target), Ok(()));
+        target.url = TargetUrl::new("stdout:secret-word");
+        let refused = StdoutChannel::new().check(&target).unwrap_err();
+        assert!(refused.contains("stdout:") && !refused.contains("secret-word"), "{refused}");
+    }
+}

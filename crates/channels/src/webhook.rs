@@ -13,7 +13,10 @@ use reqwest::{
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use url::Url;
 
-use crate::guard::{PublicOnly, is_public};
+use crate::{
+    guard::{PublicOnly, is_public},
+    text::plain,
+};
 
 /// Limits of webhooks.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +35,13 @@ impl Default for WebhookConfig {
     }
 }
 
+/// Shorter keys can be guessed. Standard Webhooks wants 24 to 64 bytes; some senders' old secrets have fewer.
+const SECRET_BYTES_MIN: usize = 16;
 /// How much of an answer goes into the attempt's record, in characters.
 const DETAIL_MAX: usize = 200;
+
+/// Shorter parts of a URL are no secrets, and hiding them would hide half the words of an answer.
+const HIDDEN_MIN: usize = 4;
 
 /// Sends signed webhooks.
 #[derive(Debug)]
@@ -61,16 +69,18 @@ impl WebhookChannel {
         Ok(Self { client, config, clock })
     }
 
-    async fn read(&self, mut response: Response) -> Result<String, reqwest::Error> {
+    // The start of the answer, and whatever of it came where the rest did not.
+    async fn read(&self, mut response: Response) -> String {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
+        // A fault ends it too: what the endpoint thinks, its status has said.
+        while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
             if body.len() >= self.config.answer_max {
                 break;
             }
         }
-        let text = String::from_utf8_lossy(&body);
-        Ok(text.chars().filter(|c| !c.is_control()).take(DETAIL_MAX).collect())
+        body.truncate(self.config.answer_max);
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     fn retry_after(&self, response: &Response) -> Option<Duration> {
@@ -85,13 +95,37 @@ impl WebhookChannel {
 }
 
 fn secrets(target: &Target) -> Result<Vec<Webhook>, String> {
-    let bad = |error| {
-        format!(
-            "a secret of target '{}' is not base64 after whsec_ ({error}): make one with `openssl rand -base64 24`",
-            target.name
-        )
+    let key = |secret: &domain::recipient::Secret| {
+        let text = secret.expose();
+        // Four characters of base64 are three bytes.
+        let long = text.trim_start_matches("whsec_").trim_end_matches('=').len() * 3 / 4 >= SECRET_BYTES_MIN;
+        // The library's own error is left out: it may quote the secret.
+        Webhook::new(text).ok().filter(|_| long)
     };
-    target.secrets.iter().map(|secret| Webhook::new(secret.expose()).map_err(bad)).collect()
+    let keys: Option<Vec<_>> = target.secrets.iter().map(key).collect();
+    keys.ok_or_else(|| {
+        let name = &target.name;
+        format!(
+            "a secret of target '{name}' is not base64 of {SECRET_BYTES_MIN} bytes or more after whsec_: make one \
+             with `openssl rand -base64 24`"
+        )
+    })
+}
+
+// An endpoint that answers "cannot POST /hooks/…" has put the secret part of its URL into our records.
+fn shown(answer: &str, target: &Target) -> String {
+    let mut hidden: Vec<String> = target.secrets.iter().map(|secret| secret.expose().to_owned()).collect();
+    if let Ok(url) = Url::parse(target.url.expose()) {
+        let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+        hidden.extend(segments.filter(|segment| segment.len() >= HIDDEN_MIN));
+        hidden.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        hidden.extend([url.path(), url.query().unwrap_or_default(), url.username()].map(str::to_owned));
+        hidden.extend(url.password().map(str::to_owned));
+    }
+    hidden.retain(|text| text.trim_matches('/').len() >= HIDDEN_MIN);
+    hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    let answer = hidden.iter().fold(answer.to_owned(), |answer, text| answer.replace(text.as_str(), "…"));
+    plain(&answer).replace('\n', " ").trim().chars().take(DETAIL_MAX).collect()
 }
 
 fn signature(webhooks: &[Webhook], id: &str, at: Timestamp, body: &str) -> Result<String, String> {
@@ -142,7 +176,7 @@ impl Channel for WebhookChannel {
         let status = response.status();
         let retry_after = self.retry_after(&response);
         // The answer is read before it is judged: an unread body would hold the connection.
-        let answer = self.read(response).await.map_err(failed)?;
+        let answer = shown(&self.read(response).await, &outgoing.target);
         let detail = if answer.is_empty() {
             format!("HTTP {}", status.as_u16())
         } else {

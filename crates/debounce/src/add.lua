@@ -8,9 +8,20 @@ local window, max_wait = tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_count, slide = tonumber(ARGV[5]), ARGV[6] == '1'
 
 local generation = redis.call('HGET', generations, key)
+-- A window whose state was evicted is as good as gone: the sweep brings its hits.
+if generation and redis.call('HEXISTS', prefix .. key .. '\n' .. generation, 'due') == 0 then
+    redis.call('UNLINK', prefix .. key .. '\n' .. generation .. '\nmembers')
+    generation = false
+end
 local fresh = not generation
 if fresh then
+    -- Never a number twice, not even after a flush: a claim from before must not meet a window from after.
     generation = redis.call('INCR', counter)
+    if generation < now then
+        generation = now
+        redis.call('SET', counter, generation)
+    end
+    generation = string.format('%.0f', generation)
     redis.call('HSET', generations, key, generation)
 end
 local state = prefix .. key .. '\n' .. generation

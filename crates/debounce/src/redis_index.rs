@@ -12,13 +12,17 @@ use std::{
 use async_trait::async_trait;
 use domain::{Claim, DebounceError, Debouncer, HitId, WindowAdd, WindowKey, redact_url};
 use jiff::{SignedDuration, Timestamp};
-use redis::{Client, RedisError, Script, aio::ConnectionManager, aio::ConnectionManagerConfig};
+use redis::{
+    Client, RedisError, Script, ScriptInvocation, aio::ConnectionManager, aio::ConnectionManagerConfig,
+};
 use uuid::Uuid;
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many hits one call of the script takes.
-const HITS_PER_CALL_MAX: usize = 1_000;
+/// How many hits one call of the script takes. Those of a larger add join in several steps.
+const HITS_PER_CALL_MAX: usize = 5_000;
+/// How many calls of the script go to the server at once.
+const CALLS_PER_PIPE_MAX: usize = 200;
 
 /// A debouncer on Redis 7 or Valkey.
 #[derive(Clone)]
@@ -104,6 +108,24 @@ impl RedisDebouncer {
         })
     }
 
+    fn add_call(&self, add: &WindowAdd, hits: &[HitId]) -> ScriptInvocation<'_> {
+        let mut call = self.add.prepare_invoke();
+        call.key(self.key("open"))
+            .key(self.key("generations"))
+            .key(self.key("generation"))
+            .key(self.windows())
+            .arg(add.key.as_str())
+            .arg(add.now.as_millisecond())
+            .arg(millis(add.rule.window))
+            .arg(millis(add.rule.max_wait))
+            .arg(add.rule.max_count)
+            .arg(u8::from(add.rule.slide));
+        for hit in hits {
+            call.arg(hit.0.simple().to_string());
+        }
+        call
+    }
+
     async fn settled(
         &self,
         action: &'static str,
@@ -132,8 +154,9 @@ pub async fn delete_all(url: &str, prefix: &str) -> Result<(), DebounceError> {
     let mut cursor = 0_u64;
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{}*", debouncer.prefix)).arg("COUNT").arg(1_000);
-        let (next, keys): (u64, Vec<String>) = debouncer.timed("scan", scan.query_async(&mut connection)).await?;
+        scan.arg(cursor).arg("MATCH").arg(format!("{}*", literal(&debouncer.prefix))).arg("COUNT").arg(1_000);
+        let (next, keys): (u64, Vec<String>) =
+            debouncer.timed("scan", scan.query_async(&mut connection)).await?;
         if !keys.is_empty() {
             let mut unlink = redis::cmd("UNLINK");
             unlink.arg(keys);
@@ -144,6 +167,11 @@ pub async fn delete_all(url: &str, prefix: &str) -> Result<(), DebounceError> {
         }
         cursor = next;
     }
+}
+
+// Of a pattern, the text that matches itself only.
+fn literal(text: &str) -> String {
+    text.chars().flat_map(|c| "*?[]^\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how long a command took, decides nothing")]
@@ -159,26 +187,19 @@ fn millis(duration: Duration) -> i64 {
 #[async_trait]
 impl Debouncer for RedisDebouncer {
     async fn add(&self, adds: Vec<WindowAdd>) -> Result<(), DebounceError> {
-        for add in adds {
-            for hits in add.hits.chunks(HITS_PER_CALL_MAX) {
-                let mut connection = self.connection.clone();
-                let mut script = self.add.prepare_invoke();
-                script
-                    .key(self.key("open"))
-                    .key(self.key("generations"))
-                    .key(self.key("generation"))
-                    .key(self.windows())
-                    .arg(add.key.as_str())
-                    .arg(add.now.as_millisecond())
-                    .arg(millis(add.rule.window))
-                    .arg(millis(add.rule.max_wait))
-                    .arg(add.rule.max_count)
-                    .arg(u8::from(add.rule.slide));
-                for hit in hits {
-                    script.arg(hit.0.simple().to_string());
-                }
-                self.timed("add", script.invoke_async::<i64>(&mut connection)).await?;
+        let calls: Vec<_> = adds
+            .iter()
+            .flat_map(|add| add.hits.chunks(HITS_PER_CALL_MAX).map(move |hits| (add, hits)))
+            .collect();
+        for calls in calls.chunks(CALLS_PER_PIPE_MAX) {
+            // Loaded each time: a server that was restarted has forgotten it.
+            let mut pipe = redis::pipe();
+            pipe.load_script(&self.add).ignore();
+            for (add, hits) in calls {
+                pipe.invoke_script(&self.add_call(add, hits)).ignore();
             }
+            let mut connection = self.connection.clone();
+            self.timed("add", pipe.query_async::<()>(&mut connection)).await?;
         }
         Ok(())
     }
@@ -257,6 +278,7 @@ impl Debouncer for RedisDebouncer {
             self.timed("outlook", pipe.query_async(&mut connection)).await?;
         #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds that we wrote")]
         let due = first_open.iter().chain(&first_claimed).map(|(_, score)| *score as i64).min();
-        Ok((open + claimed, due.and_then(|millis| Timestamp::from_millisecond(millis).ok())))
+        // A time beyond all times is one that never comes.
+        Ok((open + claimed, due.map(|millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))))
     }
 }

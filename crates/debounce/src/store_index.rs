@@ -27,7 +27,9 @@ impl StoreDebouncer {
 
 #[async_trait]
 impl Debouncer for StoreDebouncer {
-    async fn add(&self, adds: Vec<WindowAdd>) -> Result<(), DebounceError> {
+    async fn add(&self, mut adds: Vec<WindowAdd>) -> Result<(), DebounceError> {
+        // A window that nobody joins is none.
+        adds.retain(|add| !add.hits.is_empty());
         self.store.window_add(&adds).await.map_err(|error| self.failed("add", &error))
     }
 

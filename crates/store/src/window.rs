@@ -212,5 +212,9 @@ impl Store {
 }
 
 fn time(millis: i64) -> Result<Timestamp, StoreError> {
+    // The last second of all time does not survive the way through whole milliseconds.
+    if millis >= Timestamp::MAX.as_second() * 1_000 {
+        return Ok(Timestamp::MAX);
+    }
     Timestamp::from_millisecond(millis).map_err(|error| StoreError::corrupt("window", error))
 }

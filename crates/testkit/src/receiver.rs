@@ -1,7 +1,7 @@
 //! A webhook endpoint: keeps what it received, checks each signature, and fails when it is told to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -25,13 +25,31 @@ pub struct Received {
     pub verified: bool,
     /// What was answered.
     pub answered: u16,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The body as it came, which is what was signed.
+    pub raw: Bytes,
+}
+
+impl Received {
+    /// Whether a Standard Webhooks library accepts the signature under `secret`.
+    pub fn verified_by(&self, secret: &str) -> bool {
+        Webhook::new(secret).is_ok_and(|webhook| webhook.verify(&self.raw, &self.headers).is_ok())
+    }
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     received: Vec<Received>,
     // Answers to give before the good ones.
-    failures: Vec<(u16, Option<String>)>,
+    failures: VecDeque<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    header: Option<(&'static str, String)>,
+    body: String,
 }
 
 /// The endpoint. It ends when it is dropped.
@@ -70,7 +88,14 @@ impl Receiver {
 
     /// Answers the next request with this status, and `Retry-After` if given.
     pub fn fail_next(&self, status: u16, retry_after: Option<&str>) {
-        lock(&self.inner).failures.push((status, retry_after.map(str::to_owned)));
+        let header = retry_after.map(|value| ("retry-after", value.to_owned()));
+        lock(&self.inner).failures.push_back(Answer { status, header, body: String::new() });
+    }
+
+    /// Answers the next request with this status and body, and sends the caller elsewhere if `location` is given.
+    pub fn answer_next(&self, status: u16, location: Option<&str>, body: &str) {
+        let header = location.map(|value| ("location", value.to_owned()));
+        lock(&self.inner).failures.push_back(Answer { status, header, body: body.to_owned() });
     }
 
     /// Everything that came, in order.
@@ -94,17 +119,21 @@ impl Drop for Receiver {
 async fn receive(
     State(inner): State<Arc<Mutex<Inner>>>,
     headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, HeaderMap, &'static str) {
-    let verified = Webhook::new(SECRET).is_ok_and(|webhook| webhook.verify(&body, &headers).is_ok());
+    raw: Bytes,
+) -> (StatusCode, HeaderMap, String) {
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut inner = lock(&inner);
-    let (status, retry_after) = if inner.failures.is_empty() { (204, None) } else { inner.failures.remove(0) };
-    let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
-    inner.received.push(Received { id, body, verified, answered: status });
-    let mut answer = HeaderMap::new();
-    if let Some(value) = retry_after.and_then(|value| value.parse().ok()) {
-        answer.insert("retry-after", value);
+    let good = Answer { status: 204, header: None, body: String::new() };
+    let answer = inner.failures.pop_front().unwrap_or(good);
+    let body = serde_json::from_slice(&raw).unwrap_or(Json::Null);
+    let mut received = Received { id, body, verified: false, answered: answer.status, headers, raw };
+    received.verified = received.verified_by(SECRET);
+    inner.received.push(received);
+    let mut headers = HeaderMap::new();
+    if let Some((name, value)) = answer.header
+        && let Ok(value) = value.parse()
+    {
+        headers.insert(name, value);
     }
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::OK), answer, "")
+    (StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK), headers, answer.body)
 }

@@ -8,7 +8,9 @@ use testkit::clock::RealClock;
 
 use crate::{
     on_both,
-    world::{BRIEFLY, PATIENT, SOON, World, assert_empty, config, drain, message, next, now, numbered, since},
+    world::{
+        BRIEFLY, PATIENT, SOON, World, assert_empty, config, drain, message, next, now, numbered, since,
+    },
 };
 
 on_both!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{BrokerError, Publisher as _};
+use domain::BrokerError;
 use testkit::wait::eventually;
 
 use crate::{
@@ -40,7 +40,8 @@ async fn a_fetch_that_waits_while_everything_is_lost_ends(world: &World) -> anyh
     lost?;
     // Either it noticed or it did not; what it must not do is hand something out or wait for ever.
     assert!(fetched.is_ok_and(|incoming| incoming.is_empty()) || world.broker.url().starts_with("nats"));
-    eventually("it works again", SOON * 2, || async { Ok(world.publish(vec![message("one")]).await) }).await?;
+    eventually("it works again", SOON * 2, || async { Ok(world.publish(vec![message("one")]).await) })
+        .await?;
     let came = eventually("it comes", SOON * 2, || async { Ok(next(&*consumer).await) }).await?;
     assert_eq!(came.message, message("one"));
     Ok(())
@@ -79,7 +80,8 @@ async fn after_its_streams_were_deleted_nats_says_so_once_and_has_them_again() -
 async fn a_url_that_is_no_brokers_is_named_without_its_secrets() {
     let clock = std::sync::Arc::new(testkit::clock::RealClock);
     for url in ["amqp://user:hunter2@host", "nats://user:hunter2@127.0.0.1:1"] {
-        let error = broker::Broker::open(url, "", clock.clone()).await.expect_err("nobody is there").to_string();
+        let error =
+            broker::Broker::open(url, "", clock.clone()).await.expect_err("nobody is there").to_string();
         assert!(error.contains("broker.url") && !error.contains("hunter2"), "{error}");
     }
     let memory = broker::Broker::open("memory:", "", clock).await.expect("it is always there");

@@ -7,7 +7,9 @@ use testkit::clock::RealClock;
 
 use crate::{
     on_both,
-    world::{BRIEFLY, PATIENT, SOON, World, assert_empty, config, drain, message, next, now, numbered, since},
+    world::{
+        BRIEFLY, PATIENT, SOON, World, assert_empty, config, drain, message, next, now, numbered, since,
+    },
 };
 
 on_both!(
@@ -100,7 +102,9 @@ async fn what_can_never_be_taken_is_refused_and_holds_up_nothing(world: &World) 
     let batch = vec![message("one"), large, strange, malformed, injected, message("two")];
     let results = world.publisher.publish(batch).await;
     assert!(results[0].is_ok() && results[5].is_ok(), "{results:?}");
-    for (result, expected) in results[1..5].iter().zip(["large", "strange", "malformed", "a\r\nNats-Rollup: all"]) {
+    for (result, expected) in
+        results[1..5].iter().zip(["large", "strange", "malformed", "a\r\nNats-Rollup: all"])
+    {
         assert!(matches!(result, Err(BrokerError::Refused { id, .. }) if id == expected), "{result:?}");
     }
     assert_eq!(drain(&*consumer, 2).await?, [message("one"), message("two")]);

@@ -85,7 +85,8 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     for chain in status["chains"].as_array().into_iter().flatten() {
         chains.add_row(columns.iter().map(|column| cell(&chain[*column])).collect::<Vec<_>>());
         for contract in chain["contracts"].as_array().into_iter().flatten() {
-            let read = contract["next_block"].as_u64().unwrap_or_default().checked_sub(1);
+            let next = contract["next_block"].as_u64().filter(|next| Some(*next) > contract["start_block"].as_u64());
+            let read = next.and_then(|next| next.checked_sub(1));
             contracts.add_row(vec![
                 cell(&contract["name"]),
                 cell(&contract["start_block"]),

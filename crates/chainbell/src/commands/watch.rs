@@ -132,11 +132,13 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
     };
     let watch = people::watch(&written, false)?;
     if let Err(problem) = matching::validate(&config.catalog, &watch) {
-        let picture = match (&watch.filter, problem.filter_error()) {
-            (Some(source), Some(error)) => format!("\n{}", error.render(source)),
-            _ => String::new(),
+        // The place in the expression, without the sentence that the problem says already.
+        let place: Vec<_> = match (&watch.filter, problem.filter_error()) {
+            (Some(source), Some(error)) => error.render(source).lines().take(2).map(str::to_owned).collect(),
+            _ => Vec::new(),
         };
-        return Err(Failure::usage(format!("{problem}{picture}")));
+        let lines: Vec<_> = std::iter::once(problem.to_string()).chain(place).collect();
+        return Err(Failure::usage(lines.join("\n")));
     }
     if store.recipients_by_id(std::slice::from_ref(&watch.recipient)).await?.is_empty() {
         let id = &watch.recipient;

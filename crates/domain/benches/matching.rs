@@ -1,0 +1,96 @@
+//! One event against 100,000 watches: the index, beside asking every filter, in one run.
+
+use std::{hint::black_box, sync::Arc};
+
+use alloy_primitives::{Address, B256, U256};
+use criterion::{Criterion, criterion_group, criterion_main};
+use domain::{
+    BlockRef, Catalog, ChainId, Content, Contract, DeliverAt, Event, EventId, EventParam, EventSchema, Fields,
+    LogicalId, Origin, ParamType, StartBlock, Strategy, Value, Watch, filter::Filter, matching::WatchIndex,
+};
+
+const WATCHES: u64 = 100_000;
+
+fn schema() -> EventSchema {
+    let param = |name: &str, ty, indexed| EventParam { name: name.to_owned(), ty, indexed };
+    EventSchema {
+        name: "Transfer".to_owned(),
+        params: vec![
+            param("from", ParamType::Address, true),
+            param("to", ParamType::Address, true),
+            param("value", ParamType::Uint(256), false),
+        ],
+        anonymous: false,
+    }
+}
+
+fn account(number: u64) -> Address {
+    let mut bytes = [0x11; 20];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Address::from(bytes)
+}
+
+fn watch(number: u64) -> Watch {
+    Watch {
+        id: format!("w{number}").parse().expect("a name"),
+        recipient: "r".parse().expect("a name"),
+        contract: "token".parse().expect("a name"),
+        event: "Transfer".to_owned(),
+        filter: Some(format!("to == {} and value >= {number}", account(number))),
+        strategy: Strategy::Immediate,
+        deliver_at: DeliverAt::Seen,
+        paused: false,
+        from_file: false,
+    }
+}
+
+fn event(schema: &Arc<EventSchema>) -> Event {
+    let params = Fields::named([
+        ("from", Value::Address(account(1))),
+        ("to", Value::Address(account(WATCHES / 2))),
+        ("value", Value::Uint(U256::MAX)),
+    ]);
+    Event {
+        id: EventId::derive(ChainId(1), B256::ZERO, 0),
+        logical: LogicalId::derive(ChainId(1), B256::ZERO, B256::ZERO, 0),
+        chain: ChainId(1),
+        block: BlockRef::new(1, B256::ZERO),
+        block_timestamp: 0,
+        tx_hash: B256::ZERO,
+        tx_index: 0,
+        log_index: 0,
+        address: Address::repeat_byte(9),
+        contract: "token".parse().expect("a name"),
+        content: Content::Decoded { schema: Arc::clone(schema), params },
+        origin: Origin::Live,
+    }
+}
+
+fn matching(criterion: &mut Criterion) {
+    let schema = Arc::new(schema());
+    let contract = Contract {
+        name: "token".parse().expect("a name"),
+        chain: ChainId(1),
+        addresses: vec![Address::repeat_byte(9)],
+        events: vec![Arc::clone(&schema)],
+        start: StartBlock::Latest,
+    };
+    let catalog = Arc::new(Catalog::new(vec![contract]));
+    let watches: Vec<_> = (0..WATCHES).map(watch).collect();
+    let source = |watch: &Watch| watch.filter.clone().unwrap_or_default();
+    let filters: Vec<_> =
+        watches.iter().map(|watch| Filter::compile(&source(watch), &schema).expect("it compiles")).collect();
+    let (index, problems) = WatchIndex::build(&catalog, watches);
+    assert!(problems.is_empty(), "{problems:?}");
+    let event = event(&schema);
+    let mut group = criterion.benchmark_group("one event, 100,000 watches");
+    group.bench_function("the index", |bench| bench.iter(|| index.matches(black_box(&event)).len()));
+    group.sample_size(10);
+    group.bench_function("every filter", |bench| {
+        bench.iter(|| filters.iter().filter(|filter| filter.matches(black_box(&event))).count());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, matching);
+criterion_main!(benches);
