@@ -211,7 +211,8 @@ impl BulkDialect for Sqlite {
             })
             .collect();
         // `WHERE true` tells the parser that an `ON` after it belongs to the upsert, not to a join.
-        format!("SELECT {} FROM json_each($1) WHERE true", values.join(", "))
+        // Of `jsonb_each` each row's value is parsed already, of `json_each` it would be parsed for every column.
+        format!("SELECT {} FROM jsonb_each($1) WHERE true", values.join(", "))
     }
 
     fn insert(bulk: &Bulk, table: &str, tail: &str) -> AssertSqlSafe<String> {

@@ -304,8 +304,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         tx!(self, "retry_dead_letters", |tx, D| {
-            let statement = "UPDATE delivery SET state = 'queued', reason = NULL, finished_at = NULL,
-                    next_attempt_at = $2, created_at = $2, tries = 0
+            let statement = "UPDATE delivery SET state = 'scheduled', reason = NULL, finished_at = NULL,
+                    next_attempt_at = $2, tries = 0
                 WHERE state = 'dead' AND id = coalesce($1, id)";
             let done = sqlx::query(statement)
                 .bind(id.map(|id| id.0))

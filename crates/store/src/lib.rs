@@ -4,7 +4,7 @@
 //! chain, broker or channel, and it calls nobody while a transaction is open.
 //!
 //! A statement is written once wherever PostgreSQL and SQLite agree, which they do on `$1` parameters, upserts and
-//! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in [`db`] and [`bulk`].
+//! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `db` and `bulk`.
 
 mod bulk;
 mod catalog;
