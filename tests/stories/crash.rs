@@ -100,7 +100,10 @@ async fn a_failing_endpoint_is_tried_again_and_gets_each_notification_once(
     let told = store.notifications(&store::NotificationQuery { limit: 10, ..Default::default() }).await?;
     let delivery = store.deliveries_of(told[0].notification.id).await?.remove(0);
     let attempts = store.attempts(delivery.id).await?;
-    assert_eq!(attempts.iter().map(|(_, end)| end.as_str()).collect::<Vec<_>>(), ["retry", "retry", "delivered"]);
+    assert_eq!(
+        attempts.iter().map(|(_, end)| end.as_str()).collect::<Vec<_>>(),
+        ["retry", "retry", "delivered"]
+    );
     Ok(())
 }
 
@@ -117,7 +120,8 @@ async fn sigterm_ends_cleanly_and_a_restart_goes_on(deployment: Deployment) -> a
     assert!(status.success(), "{status}\n{}", world.logged());
     stage.transfers(to, 50).await?;
     world.run_through(stage.head().await?).await?;
-    let counted: u64 = world.receiver.inbox().values().filter_map(|body| body["data"]["count"].as_u64()).sum();
+    let counted: u64 =
+        world.receiver.inbox().values().filter_map(|body| body["data"]["count"].as_u64()).sum();
     assert_eq!(counted, 100);
     Ok(())
 }

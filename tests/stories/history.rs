@@ -37,7 +37,9 @@ const PER_TRANSACTION: u64 = 2_000;
 // A debug build with its buffers; what matters is that it does not grow with the number of logs.
 const MEMORY_MAX: u64 = 256 * 1024 * 1024;
 
-async fn memory_stays_bounded_while_two_hundred_thousand_logs_are_read(deployment: Deployment) -> anyhow::Result<()> {
+async fn memory_stays_bounded_while_two_hundred_thousand_logs_are_read(
+    deployment: Deployment,
+) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let (bank, to) = (stage.anvil.account(0), stage.anvil.account(3));
     let call = stage.token.transfer_many(bank, to, U256::from(1), PER_TRANSACTION);

@@ -18,7 +18,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("chainbell-devnet", &[]),
     (
         "chainbell-testkit",
-        &["chainbell-broker", "chainbell-debounce", "chainbell-devnet", "chainbell-domain", "chainbell-store"],
+        &[
+            "chainbell-broker",
+            "chainbell-debounce",
+            "chainbell-devnet",
+            "chainbell-domain",
+            "chainbell-store",
+        ],
     ),
     (
         "chainbell",
@@ -48,8 +54,10 @@ fn every_crate_sees_only_the_crates_that_the_design_allows() -> anyhow::Result<(
             continue;
         }
         let allowed = allowed.get(package.name.as_str());
-        let allowed = allowed.ok_or_else(|| anyhow::anyhow!("{} has no arrows in this test", package.name))?;
-        let seen = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+        let allowed =
+            allowed.ok_or_else(|| anyhow::anyhow!("{} has no arrows in this test", package.name))?;
+        let seen =
+            package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
         for dependency in seen.filter(|dependency| ours.contains(dependency.name.as_str())) {
             assert!(
                 allowed.contains(dependency.name.as_str()),
@@ -66,7 +74,8 @@ fn every_crate_sees_only_the_crates_that_the_design_allows() -> anyhow::Result<(
 fn only_the_store_speaks_sql() -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec()?;
     for package in metadata.packages.iter().filter(|package| package.name.as_str() != "chainbell-store") {
-        let sources = package.manifest_path.parent().ok_or_else(|| anyhow::anyhow!("a manifest is in a folder"))?;
+        let sources =
+            package.manifest_path.parent().ok_or_else(|| anyhow::anyhow!("a manifest is in a folder"))?;
         for file in rust_files(sources.join("src").as_std_path())? {
             let text = std::fs::read_to_string(&file)?;
             for verb in ["INSERT INTO ", "DELETE FROM ", "UPDATE SET", "SELECT count("] {

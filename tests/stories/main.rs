@@ -1,11 +1,15 @@
 //! End-to-end stories: the real binary, a real Anvil, real servers.
 
 mod bad_input;
+mod commands;
 mod crash;
+mod edits;
 mod history;
 mod house;
+mod operations;
 mod parity;
 mod reach;
+mod reorg_down;
 mod world;
 
 /// Runs a story on both kinds of deployment.

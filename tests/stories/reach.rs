@@ -27,9 +27,10 @@ async fn one_watch_sees_an_address_across_all_tokens(deployment: Deployment) -> 
     let silent = stage.anvil.silent_token().await?;
     let hostile = stage.anvil.odd_token("x", "\u{202e}@everyone\u{1b}[2J{{7*7}}", 18).await?;
     let to = stage.anvil.account(4);
-    let extra = "[[contract]]\nname = \"any\"\nchain = \"local\"\nabi = \"abi/erc20.json\"\nevents = [\"Transfer\"]\n"
-        .to_owned()
-        + &immediate_watch("mine", "any", "Transfer", &format!("to == {to} or from == {to}"));
+    let extra =
+        "[[contract]]\nname = \"any\"\nchain = \"local\"\nabi = \"abi/erc20.json\"\nevents = [\"Transfer\"]\n"
+            .to_owned()
+            + &immediate_watch("mine", "any", "Transfer", &format!("to == {to} or from == {to}"));
     let world = World::new(deployment, &stage, &extra).await?;
     world.run_through(stage.head().await?).await?;
     let bank = stage.anvil.account(0);
@@ -50,8 +51,12 @@ async fn a_tuple_member_and_a_value_above_two_to_the_128_are_matched_exactly(
 ) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let edge = (U256::from(1) << 200) + U256::from(1);
-    let extra = immediate_watch("orders", "exchange", "OrderPlaced", "order.amount > 100 and order.legs[0].delta < 0")
-        + &immediate_watch("price", "exchange", "PriceSet", &format!("price == {edge}"));
+    let extra = immediate_watch(
+        "orders",
+        "exchange",
+        "OrderPlaced",
+        "order.amount > 100 and order.legs[0].delta < 0",
+    ) + &immediate_watch("price", "exchange", "PriceSet", &format!("price == {edge}"));
     let world = World::new(deployment, &stage, &extra).await?;
     world.run_through(stage.head().await?).await?;
     let maker = stage.anvil.account(1);
@@ -81,7 +86,8 @@ async fn a_reorg_takes_pending_hits_back_and_a_moved_transfer_is_told_once(
 ) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let to = stage.anvil.account(3);
-    let extra = crate::world::digest_watch("in", to, "3s") + &immediate_watch("all", "bell", "Transfer", "value == 77");
+    let extra = crate::world::digest_watch("in", to, "3s")
+        + &immediate_watch("all", "bell", "Transfer", "value == 77");
     let world = World::new(deployment, &stage, &extra).await?;
     let bank = stage.anvil.account(0);
     let grants: Vec<_> = (5..9).map(|index| (stage.anvil.account(index), U256::from(1_000))).collect();
@@ -90,7 +96,10 @@ async fn a_reorg_takes_pending_hits_back_and_a_moved_transfer_is_told_once(
     let store = world.store().await?;
     let running = world.start(&[])?;
 
-    let moved = stage.anvil.send(stage.token.transfer(stage.anvil.account(5), stage.anvil.account(9), U256::from(77))).await?;
+    let moved = stage
+        .anvil
+        .send(stage.token.transfer(stage.anvil.account(5), stage.anvil.account(9), U256::from(77)))
+        .await?;
     for (index, value) in [(6, 61_u64), (7, 62), (8, 63)] {
         stage.anvil.send(stage.token.transfer(stage.anvil.account(index), to, U256::from(value))).await?;
     }

@@ -42,7 +42,8 @@ impl Stage {
     /// `count` transfers of 1, 2, 3, … from the first account to `to`, in as few blocks as they fit into.
     pub(crate) async fn transfers(&self, to: Address, count: u64) -> anyhow::Result<()> {
         let from = self.anvil.account(0);
-        let calls: Vec<_> = (1..=count).map(|value| self.token.transfer(from, to, U256::from(value))).collect();
+        let calls: Vec<_> =
+            (1..=count).map(|value| self.token.transfer(from, to, U256::from(value))).collect();
         self.anvil.send_all(&calls).await?;
         Ok(())
     }
@@ -182,7 +183,8 @@ pub(crate) fn immediate_watch(id: &str, contract: &str, event: &str, filter: &st
 
 /// All canonical events as JSON lines.
 pub(crate) async fn events(store: &Store) -> anyhow::Result<Vec<String>> {
-    let query = EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 100_000 };
+    let query =
+        EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 100_000 };
     let stored = store.events(&query).await?;
     Ok(stored.iter().map(|stored| stored.event.to_json(Finality::Seen).to_string()).collect())
 }

@@ -1,5 +1,7 @@
 //! Decoding one ERC-20 transfer: ours, beside alloy's dynamic decoder, in one run.
 
+#![expect(missing_docs, reason = "criterion's macros make public items")]
+
 use std::{hint::black_box, sync::Arc};
 
 use abi::{AbiFile, Decoder};

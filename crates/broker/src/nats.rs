@@ -38,10 +38,15 @@ const STREAM_MESSAGES_MAX: i64 = 5_000_000;
 /// A NATS server with JetStream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct NatsBroker {
+    server: Arc<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
     context: Context,
     client: Client,
-    prefix: Arc<str>,
-    url: Arc<str>,
+    prefix: String,
+    url: String,
 }
 
 impl NatsBroker {
@@ -60,26 +65,31 @@ impl NatsBroker {
             options.connect(url).await.map_err(|error| down(format!("{error}; check broker.url")))?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ACK_TIMEOUT);
-        let broker = Self { context, client, prefix: prefix.into(), url: shown.clone().into() };
+        let server = Server { context, client, prefix: prefix.to_owned(), url: shown.clone() };
+        let broker = Self { server: Arc::new(server) };
         broker.ensure_streams().await?;
         Ok(broker)
     }
 
     /// The redacted URL.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.server.url
     }
 
     fn down(&self, detail: impl ToString) -> BrokerError {
-        BrokerError::Unavailable { url: self.url.to_string(), detail: detail.to_string() }
+        BrokerError::Unavailable { url: self.server.url.clone(), detail: detail.to_string() }
     }
 
     fn stream_name(&self, stream: &str) -> String {
-        format!("{}{stream}", self.prefix)
+        format!("{}{stream}", self.server.prefix)
     }
 
     fn subject(&self, subject: &str) -> String {
-        if self.prefix.is_empty() { subject.to_owned() } else { format!("{}.{subject}", self.prefix) }
+        if self.server.prefix.is_empty() {
+            subject.to_owned()
+        } else {
+            format!("{}.{subject}", self.server.prefix)
+        }
     }
 
     async fn ensure_streams(&self) -> Result<(), BrokerError> {
@@ -94,8 +104,8 @@ impl NatsBroker {
                 discard: stream::DiscardPolicy::Old,
                 ..stream::Config::default()
             };
-            self.context.create_or_update_stream(config).await.map_err(|error| {
-                self.down(format!("stream {} cannot be created: {error}; start nats-server with -js", name))
+            self.server.context.create_or_update_stream(config).await.map_err(|error| {
+                self.down(format!("stream {name} cannot be created: {error}; start nats-server with -js"))
             })?;
         }
         Ok(())
@@ -130,7 +140,7 @@ impl NatsBroker {
 pub async fn delete_streams(url: &str, prefix: &str) -> Result<(), BrokerError> {
     let broker = NatsBroker::connect(url, prefix).await?;
     for (name, _, _) in STREAMS {
-        let deleted = broker.context.delete_stream(broker.stream_name(name)).await;
+        let deleted = broker.server.context.delete_stream(broker.stream_name(name)).await;
         deleted.map_err(|error| broker.down(error))?;
     }
     Ok(())
@@ -157,7 +167,8 @@ impl NatsBroker {
             }
             let subject = self.subject(&message.subject);
             let headers = headers_of(&message);
-            let ack = self.context.publish_with_headers(subject, headers, message.payload.into()).await;
+            let ack =
+                self.server.context.publish_with_headers(subject, headers, message.payload.into()).await;
             sent.push((message.id, ack.map_err(Problem::Failed)));
         }
         let settled = sent.into_iter().map(|(id, sent)| async move {
@@ -207,7 +218,7 @@ impl Publisher for NatsBroker {
             results.extend(settled);
             if stream_gone {
                 // Somebody deleted it; the messages stay in the outbox and are published again.
-                tracing::warn!(broker.url = %self.url, "a stream is gone; creating the streams again");
+                tracing::warn!(broker.url = %self.server.url, "a stream is gone; creating the streams again");
                 if let Err(error) = self.ensure_streams().await {
                     tracing::warn!("{error}");
                 }
@@ -217,7 +228,7 @@ impl Publisher for NatsBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        match timeout(CONNECT_TIMEOUT, self.context.query_account()).await {
+        match timeout(CONNECT_TIMEOUT, self.server.context.query_account()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.down(error)),
             Err(_) => Err(self.down("no answer in time")),
@@ -249,11 +260,11 @@ impl NatsConsumer {
         let down =
             |error: &dyn std::fmt::Display| self.broker.down(format!("consumer {}: {error}", self.durable));
         let name = self.broker.stream_name(&self.stream);
-        let stream = match self.broker.context.get_stream(&name).await {
+        let stream = match self.broker.server.context.get_stream(&name).await {
             Ok(stream) => stream,
             Err(_) => {
                 self.broker.ensure_streams().await?;
-                self.broker.context.get_stream(&name).await.map_err(|error| down(&error))?
+                self.broker.server.context.get_stream(&name).await.map_err(|error| down(&error))?
             }
         };
         let config = pull::Config {
@@ -271,7 +282,7 @@ impl NatsConsumer {
     // What is there now, or else the first that comes within `wait`. Only what is asked for leaves the server: a
     // message that waited in a buffer here would lose its ack wait there, and be kept from the other instances.
     async fn pull(&self, max: usize, wait: Duration) -> Result<Vec<jetstream::Message>, BrokerError> {
-        if self.broker.client.connection_state() != State::Connected {
+        if self.broker.server.client.connection_state() != State::Connected {
             return Err(self.broker.down("the connection is down; it is being made again"));
         }
         let consumer = self.opened().await?;
@@ -291,13 +302,13 @@ impl NatsConsumer {
     }
 
     async fn answer(&self, token: &AckToken, kind: AckKind) -> Result<(), BrokerError> {
-        let sent = self.broker.client.publish(token.0.clone(), kind.into()).await;
+        let sent = self.broker.server.client.publish(token.0.clone(), kind.into()).await;
         sent.map_err(|error| self.broker.down(error))
     }
 
     // A double ack: the server confirms, so that a lost answer is noticed here and not as a redelivery.
     async fn confirmed(&self, token: &AckToken, kind: AckKind) -> Result<(), BrokerError> {
-        let request = self.broker.client.request(token.0.clone(), kind.into());
+        let request = self.broker.server.client.request(token.0.clone(), kind.into());
         match timeout(ACK_TIMEOUT, request).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broker.down(error)),
@@ -322,7 +333,7 @@ impl Consumer for NatsConsumer {
         };
         let mut incoming = Vec::with_capacity(pulled.len());
         for message in pulled {
-            let Some(item) = incoming_of(&message, &self.broker.prefix) else { continue };
+            let Some(item) = incoming_of(&message, &self.broker.server.prefix) else { continue };
             if item.deliveries <= self.config.deliveries_max {
                 incoming.push(item);
             } else if let Err(error) = self.dead_letter(&item, "it was delivered too often").await {

@@ -29,19 +29,19 @@ enum Command {
     /// Print canonical events, oldest first
     Events(commands::events::Args),
     /// List notifications
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell notifications list")]
     Notifications(commands::notifications::Command),
     /// Add, list, show, remove and pause watches
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell watch list")]
     Watch(commands::watch::Command),
     /// Add, list, show and remove recipients
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell recipient list")]
     Recipient(commands::recipient::Command),
     /// Add, list, test and remove targets
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell target list")]
     Target(commands::target::Command),
     /// List, show, retry and drop deliveries that were given up
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell dead-letters list")]
     DeadLetters(commands::dead_letters::Command),
     /// Say how far everything is
     Status(commands::status::Args),
@@ -49,12 +49,12 @@ enum Command {
     #[command(after_help = "Example: chainbell doctor --config chainbell.toml")]
     Doctor,
     /// Inspect an ABI and decode logs with it, without any server
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell abi inspect abi/erc20.json")]
     Abi(commands::abi::Command),
     /// Decode the events of a transaction
     Decode(commands::decode::Args),
     /// Check the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: chainbell config check")]
     Config(commands::config::Command),
     /// Bring the store's schema up to date
     #[command(after_help = "Example: chainbell migrate --config chainbell.toml")]

@@ -310,10 +310,7 @@ pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure>
 ///
 /// # Errors
 /// One sentence when the HTTP client cannot be made.
-pub fn channels(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-) -> Result<Channels, Failure> {
+pub fn channels(config: &Config, clock: Arc<dyn Clock>) -> Result<Channels, Failure> {
     let section = &config.raw.channels;
     let webhook = WebhookConfig {
         deadline: section.deadline.0,

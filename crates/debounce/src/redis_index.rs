@@ -267,13 +267,14 @@ impl Debouncer for RedisDebouncer {
     }
 
     async fn outlook(&self) -> Result<(u64, Option<Timestamp>), DebounceError> {
+        // Of each set, how many and the first.
+        type Answer = (u64, Vec<(String, f64)>, u64, Vec<(String, f64)>);
         let mut connection = self.connection.clone();
         let mut pipe = redis::pipe();
         for set in ["open", "claimed"] {
             pipe.cmd("ZCARD").arg(self.key(set));
             pipe.cmd("ZRANGE").arg(self.key(set)).arg(0).arg(0).arg("WITHSCORES");
         }
-        type Answer = (u64, Vec<(String, f64)>, u64, Vec<(String, f64)>);
         let (open, first_open, claimed, first_claimed): Answer =
             self.timed("outlook", pipe.query_async(&mut connection)).await?;
         #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds that we wrote")]

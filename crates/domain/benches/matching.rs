@@ -1,12 +1,15 @@
 //! One event against 100,000 watches: the index, beside asking every filter, in one run.
 
+#![expect(missing_docs, reason = "criterion's macros make public items")]
+
 use std::{hint::black_box, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
 use criterion::{Criterion, criterion_group, criterion_main};
 use domain::{
-    BlockRef, Catalog, ChainId, Content, Contract, DeliverAt, Event, EventId, EventParam, EventSchema, Fields,
-    LogicalId, Origin, ParamType, StartBlock, Strategy, Value, Watch, filter::Filter, matching::WatchIndex,
+    BlockRef, Catalog, ChainId, Content, Contract, DeliverAt, Event, EventId, EventParam, EventSchema,
+    Fields, LogicalId, Origin, ParamType, StartBlock, Strategy, Value, Watch, filter::Filter,
+    matching::WatchIndex,
 };
 
 const WATCHES: u64 = 100_000;

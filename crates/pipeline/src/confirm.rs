@@ -59,37 +59,38 @@ impl Confirm {
         Self { deps, chains, config }
     }
 
-    async fn release(&self, chain: ChainId) -> Result<usize, RoomError> {
+    async fn release(&self, chain: ChainId) -> Result<u64, RoomError> {
         let Some(row) = self.deps.store.chain(chain).await? else { return Ok(0) };
         let mut released = 0;
         for word in self.deps.store.waiting_for(chain).await? {
             let Ok(deliver_at) = word.parse::<DeliverAt>() else { continue };
             let Some(up_to) = released_up_to(deliver_at, &row.view()) else { continue };
             let hits = self.deps.store.waiting_hits(chain, &word, up_to, self.config.batch).await?;
-            released += hits.len();
-            self.release_hits(hits).await?;
+            released += self.release_hits(hits).await?;
         }
         Ok(released)
     }
 
-    async fn release_hits(&self, hits: Vec<HitRow>) -> Result<(), RoomError> {
+    // Returns how many wait no more. A hit whose event left the chain still waits: matching is about to say so.
+    async fn release_hits(&self, hits: Vec<HitRow>) -> Result<u64, RoomError> {
+        let mut released = 0;
         let mut by_watch: HashMap<WatchId, Vec<HitRow>> = HashMap::new();
         for row in hits {
             by_watch.entry(row.hit.watch.clone()).or_default().push(row);
         }
         for (id, rows) in by_watch {
             match self.deps.store.watch(&id).await? {
-                Some(watch) => self.release_of(&watch, rows).await?,
+                Some(watch) => released += self.release_of(&watch, rows).await?,
                 None => {
                     let ids: Vec<_> = rows.iter().map(|row| row.hit.id).collect();
-                    self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
+                    released += self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
                 }
             }
         }
-        Ok(())
+        Ok(released)
     }
 
-    async fn release_of(&self, watch: &Watch, rows: Vec<HitRow>) -> Result<(), RoomError> {
+    async fn release_of(&self, watch: &Watch, rows: Vec<HitRow>) -> Result<u64, RoomError> {
         let now = self.deps.clock.now();
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
         let events = self.deps.store.events_by_keys(&keys).await?;
@@ -115,7 +116,7 @@ impl Confirm {
             self.deps.relay.ring();
         }
         metrics::counter!("chainbell_notifications_total").increment(outcome.notified);
-        Ok(())
+        Ok(outcome.pending.len() as u64 + outcome.notified)
     }
 }
 

@@ -3,13 +3,15 @@
 //!
 //! Needs `CHAINBELL_TEST_POSTGRES`; `scripts/bench commit` sets it.
 
+#![expect(missing_docs, reason = "criterion's macros make public items")]
+
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::{
-    BlockRef, ChainId, ChainName, Content, Event, EventId, EventParam, EventSchema, Fields, Header, LogicalId,
-    Origin, ParamType, Value,
+    BlockRef, ChainId, ChainName, Content, Event, EventId, EventParam, EventSchema, Fields, Header,
+    LogicalId, Origin, ParamType, Value,
 };
 use jiff::Timestamp;
 use store::{ChainCommit, ContractCursor, Store};
@@ -20,7 +22,12 @@ const EVENTS: u64 = 1_000;
 
 fn header(number: u64) -> Header {
     let hash = |number: u64| B256::from(U256::from(number));
-    Header { block: BlockRef::new(number, hash(number)), parent: hash(number - 1), timestamp: number, bloom: None }
+    Header {
+        block: BlockRef::new(number, hash(number)),
+        parent: hash(number - 1),
+        timestamp: number,
+        bloom: None,
+    }
 }
 
 fn events(schema: &Arc<EventSchema>, number: u64) -> Vec<Event> {
@@ -78,7 +85,8 @@ fn commit(criterion: &mut Criterion) {
     let schema = Arc::new(schema());
     let name: ChainName = "bench".parse().expect("a name");
     let folder = tempfile::tempdir().expect("a folder");
-    let server = std::env::var("CHAINBELL_TEST_POSTGRES").expect("scripts/bench sets CHAINBELL_TEST_POSTGRES");
+    let server =
+        std::env::var("CHAINBELL_TEST_POSTGRES").expect("scripts/bench sets CHAINBELL_TEST_POSTGRES");
     let database = format!("bench_{}", uuid::Uuid::new_v4().simple());
     let postgres = runtime.block_on(store::create_database(&server, &database)).expect("a database");
     let sqlite = format!("sqlite://{}", folder.path().join("bench.db").display());

@@ -136,8 +136,9 @@ macro_rules! move_cursors {
         if let Some(block) = $commit.block {
             // The share lock makes an orphaning wait until these events are visible to it.
             let share = if <$D as crate::db::Dialect>::POSTGRES { "FOR SHARE" } else { "" };
-            let statement =
-                format!("SELECT canonical FROM block WHERE chain_id = $1 AND number = $2 AND hash = $3 {share}");
+            let statement = format!(
+                "SELECT canonical FROM block WHERE chain_id = $1 AND number = $2 AND hash = $3 {share}"
+            );
             let canonical: Option<bool> = sqlx::query_scalar(AssertSqlSafe(statement))
                 .bind($commit.chain.0.cast_signed())
                 .bind(block.number.cast_signed())

@@ -26,8 +26,9 @@ pub struct Deployment {
 /// # Errors
 /// When it is not set: the tests run through `scripts/test`.
 pub fn server(variable: &str) -> anyhow::Result<String> {
-    env::var(variable)
-        .with_context(|| format!("{variable} is not set: run `scripts/services start` and eval `scripts/services env`"))
+    env::var(variable).with_context(|| {
+        format!("{variable} is not set: run `scripts/services start` and eval `scripts/services env`")
+    })
 }
 
 impl Deployment {

@@ -114,7 +114,8 @@ impl Running {
     pub async fn peak_memory(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("it has ended already")?;
         let status = tokio::fs::read_to_string(format!("/proc/{id}/status")).await?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("the system tells no peak")?;
+        let line =
+            status.lines().find(|line| line.starts_with("VmHWM:")).context("the system tells no peak")?;
         let kib: u64 = line.split_whitespace().nth(1).context("VmHWM has a figure")?.parse()?;
         Ok(kib * 1024)
     }

@@ -12,7 +12,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the cap is reached, or `look` fails.
 #[expect(clippy::disallowed_methods, reason = "the one wait of the tests, capped")]
-pub async fn eventually<T, E: Debug, F>(what: &str, cap: Duration, mut look: impl FnMut() -> F) -> anyhow::Result<T>
+pub async fn eventually<T, E: Debug, F>(
+    what: &str,
+    cap: Duration,
+    mut look: impl FnMut() -> F,
+) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Result<T, E>>>,
 {
@@ -23,7 +27,9 @@ where
         tick.tick().await;
         match look().await? {
             Ok(found) => return Ok(found),
-            Err(state) if Instant::now() >= end => bail!("waited {cap:?} in vain until {what}; last seen: {state:?}"),
+            Err(state) if Instant::now() >= end => {
+                bail!("waited {cap:?} in vain until {what}; last seen: {state:?}")
+            }
             Err(_) => {}
         }
     }

@@ -65,7 +65,8 @@ fn decode(file: AbiFile, chain: Option<ChainId>) -> Result<(), Failure> {
             continue;
         }
         let bad = |why: String| Failure::usage(format!("line {}: {why}", number + 1));
-        let json: Json = serde_json::from_str(&line).map_err(|error| bad(format!("it is no JSON: {error}")))?;
+        let json: Json =
+            serde_json::from_str(&line).map_err(|error| bad(format!("it is no JSON: {error}")))?;
         let log = raw_log(&json).map_err(bad)?;
         print(&event_json(&json, &log, &layouts.decode(&log), chain).to_string())?;
     }
@@ -74,7 +75,8 @@ fn decode(file: AbiFile, chain: Option<ChainId>) -> Result<(), Failure> {
 
 fn raw_log(json: &Json) -> Result<RawLog, String> {
     let text = |key: &str| json.get(key).and_then(Json::as_str);
-    let needed = |key: &str| text(key).ok_or_else(|| format!("'{key}' is missing: give log objects as a node does"));
+    let needed =
+        |key: &str| text(key).ok_or_else(|| format!("'{key}' is missing: give log objects as a node does"));
     let address: Address = needed("address")?.parse().map_err(|_| "'address' is no address".to_owned())?;
     let data: Bytes = needed("data")?.parse().map_err(|_| "'data' is no hex".to_owned())?;
     let topics = json.get("topics").and_then(Json::as_array).ok_or("'topics' is missing")?;

@@ -14,20 +14,25 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List them, newest first
+    #[command(after_help = "Example: chainbell dead-letters list --limit 20")]
     List {
         /// How many at most
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: u32,
     },
     /// Show one, with every attempt
+    #[command(after_help = "Example: chainbell dead-letters show 6f1c…")]
     Show {
         /// Its id
         id: DeliveryId,
     },
     /// Try one again, or all of them
-    #[command(after_help = "Examples:\n  chainbell dead-letters retry 6f1c…\n  chainbell dead-letters retry --all")]
+    #[command(
+        after_help = "Examples:\n  chainbell dead-letters retry 6f1c…\n  chainbell dead-letters retry --all"
+    )]
     Retry(Which),
     /// Drop one for good, or all of them
+    #[command(after_help = "Example: chainbell dead-letters drop --all")]
     Drop(Which),
 }
 
@@ -85,7 +90,10 @@ async fn list(store: &Store, limit: u32) -> Result<(), Failure> {
 
 async fn show(store: &Store, id: DeliveryId) -> Result<(), Failure> {
     let letter = store.dead_letter(id).await?.ok_or_else(|| missing(id))?;
-    print(&format!("delivery {id} to target '{}' of '{}'", letter.delivery.target, letter.delivery.recipient))?;
+    print(&format!(
+        "delivery {id} to target '{}' of '{}'",
+        letter.delivery.target, letter.delivery.recipient
+    ))?;
     print(&format!("  notification  {}  {}", letter.notification.id, harmless(&letter.notification.title)))?;
     print(&format!("  reason        {}", harmless(letter.delivery.reason.as_deref().unwrap_or_default())))?;
     for (attempt, outcome) in letter.attempts {

@@ -48,7 +48,11 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
             };
             let time = match log.block_timestamp {
                 Some(time) => time,
-                None => node.header_by_hash(log.block.hash).await?.map(|header| header.timestamp).unwrap_or_default(),
+                None => node
+                    .header_by_hash(log.block.hash)
+                    .await?
+                    .map(|header| header.timestamp)
+                    .unwrap_or_default(),
             };
             let event = to_event(chain.id, log, time, Origin::Live, logical, decoded);
             print(&event.to_json(Finality::Seen).to_string())?;

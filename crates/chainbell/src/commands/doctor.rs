@@ -66,7 +66,9 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     for target in store.targets().await? {
         let shown = format!("target '{}' of '{}' ({})", target.name, target.recipient, target.url);
         match channels.get(target.url.channel()).map(|channel| channel.check(&target)) {
-            Some(Ok(())) => findings.good(&format!("{shown}: usable; `chainbell target test` sends to it"))?,
+            Some(Ok(())) => {
+                findings.good(&format!("{shown}: usable; `chainbell target test` sends to it"))?
+            }
             Some(Err(why)) => findings.wrong(&format!("{shown}: {why}"))?,
             None => findings.wrong(&format!("{shown}: there is no such channel"))?,
         }
@@ -108,26 +110,33 @@ fn node(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(), Fa
     let (url, name) = (&probed.url, &chain.name);
     if probed.chain_id != chain.id {
         let (served, wanted) = (probed.chain_id, chain.id);
-        let detail = format!("{url} serves chain {served}, but '{name}' is configured as {wanted}: mend chain_id or rpc");
+        let detail = format!(
+            "{url} serves chain {served}, but '{name}' is configured as {wanted}: mend chain_id or rpc"
+        );
         return findings.wrong(&detail);
     }
     let client = probed.client_version.as_deref().unwrap_or("an unnamed client");
     findings.good(&format!("{url}: chain {} by {client}, head {}", probed.chain_id, probed.latest.block))?;
     if probed.latest_age > STALE {
         let minutes = probed.latest_age.as_secs() / 60;
-        findings.note(&format!("{url}: its newest block is {minutes} minutes old; it may still be syncing"))?;
+        findings
+            .note(&format!("{url}: its newest block is {minutes} minutes old; it may still be syncing"))?;
     }
     match &probed.logs_by_hash {
         Ability::Yes => findings.good(&format!("{url}: logs by block hash"))?,
         Ability::No(why) => {
-            findings.wrong(&format!("{url}: no logs by block hash ({why}); chainbell needs them: use another provider"))?;
+            findings.wrong(&format!(
+                "{url}: no logs by block hash ({why}); chainbell needs them: use another provider"
+            ))?;
         }
     }
     match &probed.subscriptions {
         Ability::Yes => findings.good(&format!("{url}: subscriptions"))?,
         Ability::No(why) => {
             let poll = chain.keys.poll.0.as_millis();
-            findings.note(&format!("{url}: no subscriptions ({why}); chainbell asks for the head every {poll} ms"))?;
+            findings.note(&format!(
+                "{url}: no subscriptions ({why}); chainbell asks for the head every {poll} ms"
+            ))?;
         }
     }
     for (tag, ability) in [("safe", &probed.safe), ("finalized", &probed.finalized)] {

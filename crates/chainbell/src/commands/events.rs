@@ -49,8 +49,20 @@ pub enum Format {
 }
 
 const COLUMNS: [&str; 14] = [
-    "chain_id", "block_number", "block_hash", "block_timestamp", "tx_hash", "tx_index", "log_index", "address",
-    "contract", "event", "signature", "params", "event_id", "finality",
+    "chain_id",
+    "block_number",
+    "block_hash",
+    "block_timestamp",
+    "tx_hash",
+    "tx_index",
+    "log_index",
+    "address",
+    "contract",
+    "event",
+    "signature",
+    "params",
+    "event_id",
+    "finality",
 ];
 
 /// Prints events.
@@ -76,7 +88,8 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         let page = store.events(&query).await?;
         let Some(last) = page.last() else { break };
         query.after = Some((last.event.block.number, last.event.log_index));
-        let wanted = page.iter().filter(|stored| args.event.is_none() || stored.event.name() == args.event.as_deref());
+        let wanted =
+            page.iter().filter(|stored| args.event.is_none() || stored.event.name() == args.event.as_deref());
         for stored in wanted {
             if !printer.print(stored)? {
                 return Ok(());

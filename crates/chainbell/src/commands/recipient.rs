@@ -26,13 +26,16 @@ pub enum Command {
         timezone: String,
     },
     /// List all recipients
+    #[command(after_help = "Example: chainbell recipient list")]
     List,
     /// Show one recipient with its targets and watches
+    #[command(after_help = "Example: chainbell recipient show ops")]
     Show {
         /// Its id
         id: RecipientId,
     },
     /// Remove a recipient with its targets and watches
+    #[command(after_help = "Example: chainbell recipient remove ops")]
     Remove {
         /// Its id
         id: RecipientId,
@@ -47,7 +50,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     match command {
         Command::Add { id, locale, timezone } => {
-            let recipient = people::recipient(&RecipientTable { id, locale, timezone, target: Vec::new() }, false)?;
+            let recipient =
+                people::recipient(&RecipientTable { id, locale, timezone, target: Vec::new() }, false)?;
             if let Some(old) = store.recipients_by_id(std::slice::from_ref(&recipient.id)).await?.first() {
                 not_from_file(old)?;
             }
@@ -59,7 +63,12 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
             let mut people = table(&["id", "locale", "timezone", "from"]);
             for recipient in store.recipients().await? {
                 let from = if recipient.from_file { "file" } else { "store" };
-                people.add_row(vec![recipient.id.to_string(), recipient.locale, recipient.timezone, from.to_owned()]);
+                people.add_row(vec![
+                    recipient.id.to_string(),
+                    recipient.locale,
+                    recipient.timezone,
+                    from.to_owned(),
+                ]);
             }
             print(&people.trim_fmt())
         }
@@ -79,7 +88,10 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
 
 async fn show(store: &Store, id: &RecipientId) -> Result<(), Failure> {
     let recipient = found(store, id).await?;
-    print(&format!("recipient {}\n  locale    {}\n  timezone  {}", recipient.id, recipient.locale, recipient.timezone))?;
+    print(&format!(
+        "recipient {}\n  locale    {}\n  timezone  {}",
+        recipient.id, recipient.locale, recipient.timezone
+    ))?;
     for target in store.targets_of(std::slice::from_ref(id)).await? {
         print(&format!("  target    {}  {}  {} secrets", target.name, target.url, target.secrets.len()))?;
     }
@@ -94,14 +106,17 @@ async fn show(store: &Store, id: &RecipientId) -> Result<(), Failure> {
 /// # Errors
 /// When there is none.
 pub async fn found(store: &Store, id: &RecipientId) -> Result<Recipient, Failure> {
-    let missing = || Failure::usage(format!("there is no recipient '{id}': `chainbell recipient list` shows them"));
+    let missing =
+        || Failure::usage(format!("there is no recipient '{id}': `chainbell recipient list` shows them"));
     store.recipients_by_id(std::slice::from_ref(id)).await?.pop().ok_or_else(missing)
 }
 
 fn not_from_file(recipient: &Recipient) -> Result<(), Failure> {
     if recipient.from_file {
         let id = &recipient.id;
-        return Err(Failure::usage(format!("recipient '{id}' comes from the configuration file: change it there")));
+        return Err(Failure::usage(format!(
+            "recipient '{id}' comes from the configuration file: change it there"
+        )));
     }
     Ok(())
 }

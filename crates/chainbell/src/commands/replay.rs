@@ -12,12 +12,18 @@ use pipeline::{
 use store::{Store, StoreClock};
 use uuid::Uuid;
 
-use crate::{config::Config, failure::Failure, wiring::{ingest_config, node}};
+use crate::{
+    config::Config,
+    failure::Failure,
+    wiring::{ingest_config, node},
+};
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  chainbell replay --chain mainnet --from-block 18600000 --to-block 18600100\n  \
-    chainbell replay --chain mainnet --from-block 18600000 --publish")]
+#[command(
+    after_help = "Examples:\n  chainbell replay --chain mainnet --from-block 18600000 --to-block 18600100\n  \
+    chainbell replay --chain mainnet --from-block 18600000 --publish"
+)]
 pub struct Args {
     /// Chain, by its name in the configuration
     #[arg(long, value_name = "NAME")]
@@ -48,14 +54,18 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     if let Some(name) = &args.contract
         && config.catalog.get(name).is_none_or(|contract| contract.chain != chain.id)
     {
-        let known: Vec<_> = config.catalog.of_chain(chain.id).map(|contract| contract.name.as_str()).collect();
+        let known: Vec<_> =
+            config.catalog.of_chain(chain.id).map(|contract| contract.name.as_str()).collect();
         let mend = domain::suggest::mend(name.as_str(), &known, "the contracts are");
         return Err(Failure::usage(format!("--contract: '{}' has no contract '{name}'; {mend}", chain.name)));
     }
     let store = Store::open(&config.raw.store.url).await?;
     let tip = store.chain(chain.id).await?.and_then(|row| row.tip).map(|tip| tip.number);
     let Some(tip) = tip else {
-        return Err(Failure::usage(format!("nothing of '{}' was ever read: start `chainbell run` first", chain.name)));
+        return Err(Failure::usage(format!(
+            "nothing of '{}' was ever read: start `chainbell run` first",
+            chain.name
+        )));
     };
     let to = args.to_block.unwrap_or(tip);
     if to > tip || args.from_block > to {
@@ -81,7 +91,8 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     let bar = progress(to - args.from_block + 1);
     let (mut next, mut read, mut added) = (args.from_block, 0, 0);
     while next <= to {
-        let piece = ingest.replay(next, to, &replay).await.map_err(|error| Failure::world(error.to_string()))?;
+        let piece =
+            ingest.replay(next, to, &replay).await.map_err(|error| Failure::world(error.to_string()))?;
         read += piece.events;
         added += piece.added;
         next = piece.to + 1;
@@ -94,7 +105,10 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let published = if args.publish { ", published again" } else { "" };
     let notified = if args.notify { ", given to matching" } else { "" };
-    eprintln!("replayed blocks {} to {to}: {read} events{published}{notified}, {added} of them new", args.from_block);
+    eprintln!(
+        "replayed blocks {} to {to}: {read} events{published}{notified}, {added} of them new",
+        args.from_block
+    );
     Ok(())
 }
 

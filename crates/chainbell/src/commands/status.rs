@@ -32,7 +32,8 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         chains.push(chain(&store, &row).await?);
     }
     let counts = store.counts().await?;
-    let debouncer = debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
+    let debouncer =
+        debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
     let (windows, next_due) = debouncer.outlook().await?;
     let status = json!({
         "chains": chains,
@@ -52,8 +53,14 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
 async fn chain(store: &Store, row: &ChainRow) -> Result<Json, Failure> {
     let tip = row.tip.map(|tip| tip.number);
     let from = tip.unwrap_or_default().saturating_sub(RECENT_BLOCKS);
-    let query =
-        EventQuery { chain: row.id, from, to: u64::MAX, contract: None, after: None, limit: RECENT_EVENTS_MAX };
+    let query = EventQuery {
+        chain: row.id,
+        from,
+        to: u64::MAX,
+        contract: None,
+        after: None,
+        limit: RECENT_EVENTS_MAX,
+    };
     let recent = store.events(&query).await?.len();
     let contracts: Vec<_> = store
         .contract_cursors(row.id)
@@ -85,7 +92,8 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     for chain in status["chains"].as_array().into_iter().flatten() {
         chains.add_row(columns.iter().map(|column| cell(&chain[*column])).collect::<Vec<_>>());
         for contract in chain["contracts"].as_array().into_iter().flatten() {
-            let next = contract["next_block"].as_u64().filter(|next| Some(*next) > contract["start_block"].as_u64());
+            let next =
+                contract["next_block"].as_u64().filter(|next| Some(*next) > contract["start_block"].as_u64());
             let read = next.and_then(|next| next.checked_sub(1));
             contracts.add_row(vec![
                 cell(&contract["name"]),
@@ -98,8 +106,15 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     print(&chains.trim_fmt())?;
     print(&format!("\n{}", contracts.trim_fmt()))?;
     print(&format!("\noutbox      {} messages, {} events unmatched", status["outbox"], status["unmatched"]))?;
-    print(&format!("hits        {} waiting, {} pending", status["hits"]["waiting"], status["hits"]["pending"]))?;
-    print(&format!("windows     {} open, next due {}", status["windows"]["open"], cell(&status["windows"]["next_due"])))?;
+    print(&format!(
+        "hits        {} waiting, {} pending",
+        status["hits"]["waiting"], status["hits"]["pending"]
+    ))?;
+    print(&format!(
+        "windows     {} open, next due {}",
+        status["windows"]["open"],
+        cell(&status["windows"]["next_due"])
+    ))?;
     let deliveries = &status["deliveries"];
     print(&format!(
         "deliveries  {} queued, {} scheduled, {} dead",

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use domain::{
-    ChainId, DeliveryId, HitId, Notification, NotificationId, NotificationState, Outgoing, RecipientId, Target,
-    TargetName,
+    ChainId, DeliveryId, HitId, Notification, NotificationId, NotificationState, Outgoing, RecipientId,
+    Target, TargetName,
 };
 use serde_json::json;
 use store::{Store, StoreClock};
@@ -22,7 +22,9 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Add a target to a recipient, or change the one of that name
-    #[command(after_help = "Example: chainbell target add ops hook https://example.org/hook --secret whsec_…")]
+    #[command(
+        after_help = "Example: chainbell target add ops hook https://example.org/hook --secret whsec_…"
+    )]
     Add {
         /// Whose
         recipient: RecipientId,
@@ -35,8 +37,10 @@ pub enum Command {
         secrets: Vec<String>,
     },
     /// List all targets, their URLs redacted
+    #[command(after_help = "Example: chainbell target list")]
     List,
     /// Send a test notification, now, and say what came of it
+    #[command(after_help = "Example: chainbell target test ops hook")]
     Test {
         /// Whose
         recipient: RecipientId,
@@ -44,6 +48,7 @@ pub enum Command {
         name: TargetName,
     },
     /// Remove a target
+    #[command(after_help = "Example: chainbell target remove ops hook")]
     Remove {
         /// Whose
         recipient: RecipientId,
@@ -83,7 +88,9 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
             }
             print(&people.trim_fmt())
         }
-        Command::Test { recipient, name } => test(config, &store, found(&store, &recipient, &name).await?).await,
+        Command::Test { recipient, name } => {
+            test(config, &store, found(&store, &recipient, &name).await?).await
+        }
         Command::Remove { recipient, name } => {
             not_from_file(&found(&store, &recipient, &name).await?)?;
             store.remove_target(&recipient, &name).await?;
@@ -148,14 +155,17 @@ async fn of(store: &Store, recipient: &RecipientId, name: &TargetName) -> Result
 
 async fn found(store: &Store, recipient: &RecipientId, name: &TargetName) -> Result<Target, Failure> {
     of(store, recipient, name).await?.ok_or_else(|| {
-        Failure::usage(format!("recipient '{recipient}' has no target '{name}': `chainbell target list` shows them"))
+        Failure::usage(format!(
+            "recipient '{recipient}' has no target '{name}': `chainbell target list` shows them"
+        ))
     })
 }
 
 fn not_from_file(target: &Target) -> Result<(), Failure> {
     if target.from_file {
         let (name, recipient) = (&target.name, &target.recipient);
-        let detail = format!("target '{name}' of '{recipient}' comes from the configuration file: change it there");
+        let detail =
+            format!("target '{name}' of '{recipient}' comes from the configuration file: change it there");
         return Err(Failure::usage(detail));
     }
     Ok(())

@@ -5,10 +5,7 @@ use domain::{Strategy, Watch, WatchId, matching};
 use store::Store;
 
 use crate::{
-    config::{
-        Config, Span, WatchTable, people,
-        raw::NumberOrWord,
-    },
+    config::{Config, Span, WatchTable, people, raw::NumberOrWord},
     failure::Failure,
     output::{print, table},
 };
@@ -17,16 +14,21 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Add a watch, or replace the one of that id
-    #[command(after_help = "Example: chainbell watch add big --recipient ops --contract usdc --event Transfer --where 'value >= 1e12'")]
+    #[command(
+        after_help = "Example: chainbell watch add big --recipient ops --contract usdc --event Transfer --where 'value >= 1e12'"
+    )]
     Add(Box<New>),
     /// List all watches
+    #[command(after_help = "Example: chainbell watch list")]
     List,
     /// Show one watch
+    #[command(after_help = "Example: chainbell watch show big")]
     Show {
         /// Its id
         id: WatchId,
     },
     /// Remove a watch
+    #[command(after_help = "Example: chainbell watch remove big")]
     Remove {
         /// Its id
         id: WatchId,
@@ -90,7 +92,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::List => list(&store).await,
         Command::Show { id } => {
             let watch = found(&store, &id).await?;
-            let json = serde_json::to_string_pretty(&watch).map_err(|error| Failure::world(error.to_string()))?;
+            let json =
+                serde_json::to_string_pretty(&watch).map_err(|error| Failure::world(error.to_string()))?;
             print(&json)
         }
         Command::Remove { id } => {
@@ -142,7 +145,9 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
     }
     if store.recipients_by_id(std::slice::from_ref(&watch.recipient)).await?.is_empty() {
         let id = &watch.recipient;
-        return Err(Failure::usage(format!("--recipient: there is no '{id}': add one with `chainbell recipient add {id}`")));
+        return Err(Failure::usage(format!(
+            "--recipient: there is no '{id}': add one with `chainbell recipient add {id}`"
+        )));
     }
     if let Some(old) = store.watch(&watch.id).await? {
         not_from_file(&old)?;
@@ -153,7 +158,8 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
 }
 
 async fn list(store: &Store) -> Result<(), Failure> {
-    let mut people = table(&["id", "recipient", "contract", "event", "where", "strategy", "deliver at", "state", "from"]);
+    let mut people =
+        table(&["id", "recipient", "contract", "event", "where", "strategy", "deliver at", "state", "from"]);
     for watch in store.watches(None).await? {
         let strategy = match watch.strategy {
             Strategy::Immediate => "immediate".to_owned(),
@@ -181,7 +187,10 @@ async fn found(store: &Store, id: &WatchId) -> Result<Watch, Failure> {
 
 fn not_from_file(watch: &Watch) -> Result<(), Failure> {
     if watch.from_file {
-        return Err(Failure::usage(format!("watch '{}' comes from the configuration file: change it there", watch.id)));
+        return Err(Failure::usage(format!(
+            "watch '{}' comes from the configuration file: change it there",
+            watch.id
+        )));
     }
     Ok(())
 }

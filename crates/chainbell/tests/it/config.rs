@@ -20,7 +20,9 @@ fn the_documented_defaults_are_the_defaults() -> anyhow::Result<()> {
 
 // The examples stand behind one '#', the prose behind '# ' too, but only examples look like TOML.
 fn examples() -> String {
-    let is_toml = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let is_toml = |line: &str| {
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+    };
     DOCUMENTED
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
@@ -38,15 +40,24 @@ fn the_documented_examples_are_a_sound_configuration() -> anyhow::Result<()> {
     assert_eq!(config.watches[0].deliver_at, DeliverAt::Seen);
     let Strategy::Digest(rule) = config.watches[0].strategy else { anyhow::bail!("it is a digest") };
     assert_eq!((rule.window.as_secs(), rule.max_wait.as_secs(), rule.max_count), (60, 600, 10_000));
-    let defaults = parse("[[chain]]\nname = \"mainnet\"\nchain_id = 1\nrpc = [\"wss://…\", \"https://…\"]\n")?;
-    assert_eq!(format!("{:?}", config.chains), format!("{:?}", defaults.chains), "the documented values are the defaults");
+    let defaults =
+        parse("[[chain]]\nname = \"mainnet\"\nchain_id = 1\nrpc = [\"wss://…\", \"https://…\"]\n")?;
+    assert_eq!(
+        format!("{:?}", config.chains),
+        format!("{:?}", defaults.chains),
+        "the documented values are the defaults"
+    );
     Ok(())
 }
 
 #[test]
 fn durations_are_read_as_people_write_them() {
     for (text, millis) in [("500ms", 500), ("60s", 60_000), ("10m", 600_000), ("1h 30m", 5_400_000)] {
-        assert_eq!(text.parse::<chainbell::config::Span>().map(|span| span.0.as_millis()), Ok(millis), "{text}");
+        assert_eq!(
+            text.parse::<chainbell::config::Span>().map(|span| span.0.as_millis()),
+            Ok(millis),
+            "{text}"
+        );
     }
     for text in ["60", "", "-5s", "soon"] {
         let error = text.parse::<chainbell::config::Span>().expect_err(text);

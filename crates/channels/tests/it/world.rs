@@ -67,6 +67,7 @@ pub(crate) fn signed(url: &str) -> Outgoing {
 }
 
 /// The detail of a failure that is to be tried again, and what the endpoint asked for.
+#[expect(clippy::panic, reason = "the tests' own assertion")]
 pub(crate) fn retried<T: std::fmt::Debug>(result: Result<T, ChannelError>) -> (String, Option<Duration>) {
     match result {
         Err(ChannelError::Retry { detail, retry_after }) => (detail, retry_after),
@@ -75,6 +76,7 @@ pub(crate) fn retried<T: std::fmt::Debug>(result: Result<T, ChannelError>) -> (S
 }
 
 /// The detail of a failure for good.
+#[expect(clippy::panic, reason = "the tests' own assertion")]
 pub(crate) fn permanent<T: std::fmt::Debug>(result: Result<T, ChannelError>) -> String {
     match result {
         Err(ChannelError::Permanent { detail }) => detail,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use domain::window::WindowRule;
+use tokio::task::JoinSet;
 
 use crate::{
     on_each,
@@ -159,7 +160,7 @@ async fn eight_claim_at_once_and_each_window_is_claimed_by_one(world: &World) ->
     let now = world.now();
     let workers = (0..8).map(|_| {
         let debouncer = Arc::clone(&world.debouncer);
-        tokio::spawn(async move {
+        async move {
             let mut claimed = Vec::new();
             loop {
                 let claims = debouncer.claim(now, 3, LEASE).await?;
@@ -168,11 +169,12 @@ async fn eight_claim_at_once_and_each_window_is_claimed_by_one(world: &World) ->
                 }
                 claimed.extend(claims);
             }
-        })
+        }
     });
+    let mut workers: JoinSet<_> = workers.collect();
     let mut claimed = BTreeMap::new();
-    for worker in workers.collect::<Vec<_>>() {
-        for claim in worker.await?? {
+    while let Some(worker) = workers.join_next().await {
+        for claim in worker?? {
             assert_eq!(claim.claims, 1);
             assert_eq!(claimed.insert(claim.key.clone(), claim), None);
         }
@@ -186,7 +188,7 @@ async fn eight_add_and_claim_at_once_and_no_hit_gets_lost(world: &World) -> anyh
     let now = world.now();
     let workers = (0..8_u64).map(|worker| {
         let debouncer = Arc::clone(&world.debouncer);
-        tokio::spawn(async move {
+        async move {
             let mut told = Vec::new();
             for n in 0..25 {
                 let add = |key, n| domain::WindowAdd { key, rule: WindowRule::NOW, hits: vec![hit(n)], now };
@@ -204,11 +206,12 @@ async fn eight_add_and_claim_at_once_and_no_hit_gets_lost(world: &World) -> anyh
                 }
             }
             Ok::<_, domain::DebounceError>(told)
-        })
+        }
     });
+    let mut workers: JoinSet<_> = workers.collect();
     let mut told = Vec::new();
-    for worker in workers.collect::<Vec<_>>() {
-        told.extend(worker.await??);
+    while let Some(worker) = workers.join_next().await {
+        told.extend(worker??);
     }
     for claim in world.claim(10).await? {
         told.extend(world.members(&claim).await?.into_iter().map(|hit| (claim.key.clone(), hit)));

@@ -63,6 +63,7 @@ impl Dice {
 
 /// The worker dies here one time in four; then what it holds is dropped and its lease runs out, or it stalls
 /// past its lease and goes on with a claim that is somebody else's.
+#[derive(PartialEq, Eq)]
 enum Fate {
     Lives,
     Dies,
@@ -105,7 +106,7 @@ impl Model<'_> {
         };
         let due = now + SignedDuration::from_secs(30);
         self.ledger.hits.insert(hit(number), Row { key: key.clone(), due, told: 0 });
-        if let Fate::Dies = self.fate().await? {
+        if self.fate().await? == Fate::Dies {
             return Ok(());
         }
         // A redelivered message adds once more.
@@ -128,11 +129,11 @@ impl Model<'_> {
                 }
             }
             let members = self.world.members(&claim).await?;
-            if let Fate::Dies = self.fate().await? {
+            if self.fate().await? == Fate::Dies {
                 return Ok(());
             }
             self.ledger.tell(&members);
-            if let Fate::Dies = self.fate().await? {
+            if self.fate().await? == Fate::Dies {
                 return Ok(());
             }
             self.world.debouncer.ack(&claim).await?;
@@ -153,7 +154,7 @@ impl Model<'_> {
         Ok(())
     }
 
-    async fn swept(&mut self) -> anyhow::Result<()> {
+    async fn swept(&self) -> anyhow::Result<()> {
         let overdue = self.ledger.overdue(self.world.now());
         Ok(self.world.debouncer.add(overdue).await?)
     }

@@ -5,7 +5,7 @@ use domain::{Debouncer as _, window::WindowRule};
 
 use crate::world::{MINUTE, World, hit, hits, key};
 
-async fn command(world: &World, command: &mut ::redis::Cmd) -> anyhow::Result<::redis::Value> {
+async fn command(world: &World, command: &::redis::Cmd) -> anyhow::Result<::redis::Value> {
     let (url, _) = world.redis_address()?;
     let mut connection = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
     Ok(command.query_async(&mut connection).await?)

@@ -38,7 +38,8 @@ impl Ingest {
             self.look_up().await?;
         }
         let wanted = |name: &ContractName| replay.contract.as_ref().is_none_or(|only| only == name);
-        let contracts = self.deps.catalog.of_chain(self.config.chain).filter(|contract| wanted(&contract.name));
+        let contracts =
+            self.deps.catalog.of_chain(self.config.chain).filter(|contract| wanted(&contract.name));
         let filters = Catalog::filters(contracts);
         let settled = self.settled();
         let (to, logs) = if from <= settled {

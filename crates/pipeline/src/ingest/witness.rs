@@ -78,7 +78,7 @@ impl Ingest {
         Ok(if events > 0 { Did::Followed { blocks: 0, events } } else { Did::Idle })
     }
 
-    async fn read_again(&mut self, block: BlockRef) -> Result<u64, RoomError> {
+    async fn read_again(&self, block: BlockRef) -> Result<u64, RoomError> {
         let logs = match self.logs(LogQuery::Block(block), &self.filters).await {
             // It left the chain meanwhile.
             Err(RoomError::Chain(ChainError::UnknownBlock { .. })) => return Ok(0),

@@ -28,7 +28,8 @@ async fn a_new_hash_at_the_same_height_is_a_reorg(world: World) -> anyhow::Resul
     let anvil = TestAnvil::start().await?;
     let token = anvil.token().await?;
     let (bank, to) = (anvil.account(0), anvil.account(3));
-    let schema = abi::parse_signature("event Transfer(address indexed from, address indexed to, uint256 value)")?;
+    let schema =
+        abi::parse_signature("event Transfer(address indexed from, address indexed to, uint256 value)")?;
     let contract = Contract {
         name: "token".parse()?,
         chain: CHAIN,
@@ -86,7 +87,8 @@ async fn a_reorg_back_restores_the_first_branch_under_a_new_turn(world: World) -
 async fn a_reorg_that_happened_while_nobody_looked_is_marked_exactly(world: World) -> anyhow::Result<()> {
     world.ring(11..=16);
     settle(&mut world.ingest()).await?;
-    let dead: Vec<_> = world.stored().await?.iter().skip(4).map(|stored| EventKey::of(&stored.event)).collect();
+    let dead: Vec<_> =
+        world.stored().await?.iter().skip(4).map(|stored| EventKey::of(&stored.event)).collect();
     world.reorg(2, 30..=33);
     let done = settle(&mut world.ingest()).await?;
     assert_eq!(done[1..], [Did::Recovered { depth: 2, orphaned: 2 }]);
@@ -229,7 +231,17 @@ async fn any_history_of_reorgs_ends_with_what_the_node_tells() -> anyhow::Result
     let mut ingest = world.ingest_with(|config| config.blocks_max = 3);
     let mut tx = 1_000;
     // A fixed walk: depth of each reorg, blocks of the new branch, and whether the program was away.
-    let walk = [(0, 5, false), (2, 1, false), (1, 4, true), (3, 3, false), (4, 12, true), (1, 1, false), (6, 2, true), (0, 40, true), (2, 9, false)];
+    let walk = [
+        (0, 5, false),
+        (2, 1, false),
+        (1, 4, true),
+        (3, 3, false),
+        (4, 12, true),
+        (1, 1, false),
+        (6, 2, true),
+        (0, 40, true),
+        (2, 9, false),
+    ];
     for (depth, blocks, away) in walk {
         if away {
             ingest = world.ingest_with(|config| config.blocks_max = 3);

@@ -142,7 +142,12 @@ impl Rooms {
         Arc::new(Notifier::new(store, Factories::new(None).unwrap(), tokens, clock, chains))
     }
 
-    pub(crate) async fn watch(&self, id: &str, strategy: Strategy, deliver_at: DeliverAt) -> anyhow::Result<()> {
+    pub(crate) async fn watch(
+        &self,
+        id: &str,
+        strategy: Strategy,
+        deliver_at: DeliverAt,
+    ) -> anyhow::Result<()> {
         let watch = Watch {
             id: id.parse()?,
             recipient: "ops".parse()?,

@@ -128,7 +128,8 @@ async fn two_workers_never_send_the_same_delivery_at_once(world: World) -> anyho
     let (mut one, mut two) = (rooms.deliver("one"), rooms.deliver("two"));
     for _ in 0..4 {
         let (first, second) = tokio::join!(one.step(), two.step());
-        (first?, second?);
+        first?;
+        second?;
     }
     tokio::try_join!(one.drain(), two.drain())?;
     let mut sent: Vec<_> = rooms.channel.sent().iter().map(|sent| sent.delivery).collect();
@@ -165,7 +166,10 @@ impl Publisher for Notebook {
             }
             if let Some(left) = away.as_mut() {
                 if *left == 0 {
-                    return Err(BrokerError::Unavailable { url: "test:".into(), detail: "it went away".into() });
+                    return Err(BrokerError::Unavailable {
+                        url: "test:".into(),
+                        detail: "it went away".into(),
+                    });
                 }
                 *left -= 1;
             }
@@ -187,7 +191,14 @@ fn relay(rooms: &Rooms, owner: &str, publisher: &Arc<Notebook>, window: u32) -> 
     let lanes = vec![Store::lane_of_chain(&name())];
     let config = RelayConfig { window, ..RelayConfig::default() };
     let publisher = Arc::clone(publisher) as Arc<dyn Publisher>;
-    Relay::new(rooms.world.store.clone(), publisher, rooms.clock(), lanes, (owner.to_owned(), Bell::new()), config)
+    Relay::new(
+        rooms.world.store.clone(),
+        publisher,
+        rooms.clock(),
+        lanes,
+        (owner.to_owned(), Bell::new()),
+        config,
+    )
 }
 
 async fn of_two_relays_one_is_active_and_the_lane_keeps_its_order(world: World) -> anyhow::Result<()> {
@@ -216,7 +227,8 @@ async fn of_two_relays_one_is_active_and_the_lane_keeps_its_order(world: World) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_broker_did_not_acknowledge_is_published_again_and_what_it_refuses_is_dropped() -> anyhow::Result<()> {
+async fn what_the_broker_did_not_acknowledge_is_published_again_and_what_it_refuses_is_dropped()
+-> anyhow::Result<()> {
     let rooms = Rooms::around(World::sqlite().await?).await?;
     rooms.broker.consumer(STREAM_CHAIN, "matching", ConsumerConfig::default());
     let mut ingest = rooms.world.ingest();
@@ -232,7 +244,11 @@ async fn what_the_broker_did_not_acknowledge_is_published_again_and_what_it_refu
     let notebook = Arc::new(notebook);
     let mut relay = relay(&rooms, "one", &notebook, 100);
     relay.step().await.unwrap_err();
-    assert_eq!(rooms.world.outbox().await?, expected[6..], "what was acknowledged or refused is gone, the rest stays");
+    assert_eq!(
+        rooms.world.outbox().await?,
+        expected[6..],
+        "what was acknowledged or refused is gone, the rest stays"
+    );
     *notebook.away_after.lock().unwrap_or_else(PoisonError::into_inner) = None;
     drain(&mut relay).await?;
     let mut all = expected;

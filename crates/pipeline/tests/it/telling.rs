@@ -33,7 +33,10 @@ async fn redelivery_makes_no_second_hit(world: World) -> anyhow::Result<()> {
     // Another worker, which has seen nothing yet, gets them in another order.
     let backwards: Vec<_> = keys.iter().rev().copied().collect();
     rooms.matching(|_| {}).handle(&backwards).await?;
-    assert_eq!((rooms.hits("now", HitState::Notified).await?, rooms.hits("later", HitState::Pending).await?), (3, 3));
+    assert_eq!(
+        (rooms.hits("now", HitState::Notified).await?, rooms.hits("later", HitState::Pending).await?),
+        (3, 3)
+    );
     assert_eq!(rooms.told().await?.len(), 3);
     rooms.pass(61);
     drain(&mut rooms.digest()).await?;
@@ -81,7 +84,9 @@ async fn the_past_makes_hits_only_where_that_is_asked_for() -> anyhow::Result<()
     Ok(())
 }
 
-async fn a_hit_that_waits_for_depth_is_released_when_the_chain_gets_there(world: World) -> anyhow::Result<()> {
+async fn a_hit_that_waits_for_depth_is_released_when_the_chain_gets_there(
+    world: World,
+) -> anyhow::Result<()> {
     let rooms = Rooms::around(world).await?;
     rooms.watch("now", Strategy::Immediate, DeliverAt::Depth(2)).await?;
     rooms.watch("later", window(60), DeliverAt::Depth(2)).await?;
@@ -96,7 +101,10 @@ async fn a_hit_that_waits_for_depth_is_released_when_the_chain_gets_there(world:
         settle(&mut ingest).await?;
     }
     assert_eq!(confirm.step().await?, Progress::Worked);
-    assert_eq!((rooms.hits("now", HitState::Notified).await?, rooms.hits("later", HitState::Pending).await?), (1, 1));
+    assert_eq!(
+        (rooms.hits("now", HitState::Notified).await?, rooms.hits("later", HitState::Pending).await?),
+        (1, 1)
+    );
     drain(&mut confirm).await?;
     rooms.pass(61);
     drain(&mut rooms.digest()).await?;
@@ -180,7 +188,8 @@ async fn a_digest_that_dies_anywhere_tells_once(world: World) -> anyhow::Result<
     let rooms = silent;
     assert_eq!(rooms.told().await?.len(), 1);
     rooms.pass(31);
-    let rooms = Rooms { debouncer: Arc::new(debounce::StoreDebouncer::new(rooms.world.store.clone())), ..rooms };
+    let rooms =
+        Rooms { debouncer: Arc::new(debounce::StoreDebouncer::new(rooms.world.store.clone())), ..rooms };
     drain(&mut rooms.digest()).await?;
     let told = rooms.told().await?;
     assert_eq!(told.iter().map(|row| row.notification.count).collect::<Vec<_>>(), [4]);

@@ -164,7 +164,8 @@ impl World {
         self.node.chain(|chain| {
             let head = chain.head().block.number;
             let blocks = (0..=head).filter_map(|number| chain.block(number));
-            let logs = blocks.flat_map(|block| block.logs.iter().enumerate().map(move |(index, log)| (block, index, log)));
+            let logs = blocks
+                .flat_map(|block| block.logs.iter().enumerate().map(move |(index, log)| (block, index, log)));
             logs.filter(|(_, _, log)| log.address == address)
                 .map(|(block, index, _)| (block.block.number, block.block.hash, index as u64))
                 .collect()
@@ -172,7 +173,8 @@ impl World {
     }
 
     pub(crate) async fn stored(&self) -> anyhow::Result<Vec<StoredEvent>> {
-        let query = EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 10_000 };
+        let query =
+            EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 10_000 };
         Ok(self.store.events(&query).await?)
     }
 
