@@ -5,8 +5,8 @@
 //! own, so that a fault in ours cannot hide in both places.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), chainbell_devnet::Error> {
-//! use chainbell_devnet::{Devnet, Options, Reorg};
+//! # async fn example() -> Result<(), devnet::Error> {
+//! use devnet::{Devnet, Options, Reorg};
 //! use alloy_primitives::U256;
 //!
 //! let devnet = Devnet::start(Options::default()).await?;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
 // The name that every other crate gives it.
-extern crate chainbell_abi as abi;
+extern crate abi as abi;
 
 mod decoding;
 mod decoding_law;

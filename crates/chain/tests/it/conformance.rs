@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use chainbell_chain::{Ability, FeedState, Node, NodeConfig, probe};
+use chain::{Ability, FeedState, Node, NodeConfig, probe};
 use devnet::Options;
 use domain::{BlockRef, ChainClient, ChainError, ChainId, Header, LogFilter, LogQuery, Wake};
 use testkit::anvil::TestAnvil;

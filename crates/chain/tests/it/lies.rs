@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use testkit::scripted_node::{Batches, LogSpec, Reply, ScriptedNode};
 
 use super::world::{RealClock, config, connect, scripted, scripted_http};
-use chainbell_chain::{Ability, Node, NodeConfig, probe};
+use chain::{Ability, Node, NodeConfig, probe};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);
 const TOPIC: B256 = B256::repeat_byte(0xbb);

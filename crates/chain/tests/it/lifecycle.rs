@@ -8,7 +8,7 @@ use testkit::{
 };
 
 use super::world::{config, connect, listening, scripted, wake};
-use chainbell_chain::{ConnectError, NodeConfig};
+use chain::{ConnectError, NodeConfig};
 
 #[tokio::test]
 async fn a_node_that_is_killed_and_comes_back_on_its_port_is_used_again() -> anyhow::Result<()> {

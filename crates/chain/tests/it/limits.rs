@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::scripted_node::{LogSpec, Reply, ScriptedNode};
 
 use super::world::{config, connect, scripted, scripted_http};
-use chainbell_chain::NodeConfig;
+use chain::NodeConfig;
 
 const RANGE: LogQuery = LogQuery::Range { from: 1, to: 10_000 };
 

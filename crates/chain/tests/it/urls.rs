@@ -5,7 +5,7 @@ use domain::{ChainClient, ChainError, LogFilter, LogQuery};
 use testkit::scripted_node::{Reply, ScriptedNode};
 
 use super::world::{ToldClock, config, connect};
-use chainbell_chain::Node;
+use chain::Node;
 
 async fn pair() -> anyhow::Result<(ScriptedNode, ScriptedNode)> {
     let (first, second) = (ScriptedNode::start().await?, ScriptedNode::start().await?);

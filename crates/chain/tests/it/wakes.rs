@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use chainbell_chain::{FeedState, Node, NodeConfig};
+use chain::{FeedState, Node, NodeConfig};
 use domain::{ChainClient, LogFilter, Wake};
 use serde_json::{Value as Json, json};
 use testkit::scripted_node::{LogSpec, Reply, ScriptedNode};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chainbell_chain::{ConnectError, Node, NodeConfig};
+use chain::{ConnectError, Node, NodeConfig};
 use domain::{ChainClient, ChainId, Clock, Header, LogFilter, RawLog, Wake};
 use jiff::{SignedDuration, Timestamp};
 use testkit::scripted_node::ScriptedNode;

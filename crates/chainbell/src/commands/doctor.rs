@@ -67,7 +67,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
         let shown = format!("target '{}' of '{}' ({})", target.name, target.recipient, target.url);
         match channels.get(target.url.channel()).map(|channel| channel.check(&target)) {
             Some(Ok(())) => {
-                findings.good(&format!("{shown}: usable; `chainbell target test` sends to it"))?
+                findings.good(&format!("{shown}: usable; `chainbell target test` sends to it"))?;
             }
             Some(Err(why)) => findings.wrong(&format!("{shown}: {why}"))?,
             None => findings.wrong(&format!("{shown}: there is no such channel"))?,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use alloy_json_abi::JsonAbi;
-use chainbell_devnet::Artifact;
+use devnet::Artifact;
 
 fn abi(name: &str) -> JsonAbi {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../abi").join(name).with_extension("json");

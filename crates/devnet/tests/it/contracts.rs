@@ -1,7 +1,7 @@
 //! What the sample contracts emit.
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
-use chainbell_devnet::{Artifact, Call, Leg, Order, Receipt};
+use devnet::{Artifact, Call, Leg, Order, Receipt};
 use serde_json::Value;
 
 fn topic0(signature: &str) -> String {

@@ -6,7 +6,7 @@ mod reorgs;
 mod sending;
 mod starting;
 
-use chainbell_devnet::{Devnet, Options};
+use devnet::{Devnet, Options};
 
 /// A node that mines each transaction at once.
 async fn devnet() -> anyhow::Result<Devnet> {

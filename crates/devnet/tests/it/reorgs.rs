@@ -1,7 +1,7 @@
 //! The cheats that stage a reorg, against what the node really does.
 
 use alloy_primitives::U256;
-use chainbell_devnet::{Error, Reorg};
+use devnet::{Error, Reorg};
 
 #[tokio::test]
 async fn a_transaction_is_mined_again_in_another_block_under_the_same_hash() -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Transactions into blocks.
 
 use alloy_primitives::U256;
-use chainbell_devnet::{Call, Devnet, Error, Mining, Options};
+use devnet::{Call, Devnet, Error, Mining, Options};
 
 #[tokio::test]
 async fn a_transfer_is_in_a_block_with_its_log_when_send_returns() -> anyhow::Result<()> {

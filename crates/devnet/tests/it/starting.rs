@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chainbell_devnet::{Devnet, Error, Mining, Options};
+use devnet::{Devnet, Error, Mining, Options};
 use serde_json::json;
 
 #[tokio::test]
@@ -41,9 +41,8 @@ async fn the_options_reach_the_node() -> anyhow::Result<()> {
     assert!(devnet.ipc().is_some_and(std::path::Path::exists));
 
     devnet.mine(10).await?;
-    let finalized: chainbell_devnet::Block =
-        devnet.rpc("eth_getBlockByNumber", json!(["finalized", false])).await?;
-    let safe: chainbell_devnet::Block = devnet.rpc("eth_getBlockByNumber", json!(["safe", false])).await?;
+    let finalized: devnet::Block = devnet.rpc("eth_getBlockByNumber", json!(["finalized", false])).await?;
+    let safe: devnet::Block = devnet.rpc("eth_getBlockByNumber", json!(["safe", false])).await?;
     assert_eq!((devnet.head().await?.number, safe.number, finalized.number), (10, 8, 6));
     drop(devnet);
     let _ = std::fs::remove_file(socket);

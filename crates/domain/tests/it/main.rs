@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
 // The name that every other crate gives it.
-extern crate chainbell_domain as domain;
+extern crate domain as domain;
 
 mod canonical;
 mod catalog;
