@@ -70,6 +70,32 @@ fn every_crate_sees_only_the_crates_that_the_design_allows() -> anyhow::Result<(
     Ok(())
 }
 
+/// Which of our crates may use a fenced library outside its tests.
+const FENCES: [(&str, &[&str]); 6] = [
+    ("sqlx", &["chainbell-store"]),
+    ("async-nats", &["chainbell-broker"]),
+    ("redis", &["chainbell-debounce"]),
+    ("reqwest", &["chainbell-channels", "chainbell-chain", "chainbell-devnet"]),
+    ("axum", &["chainbell-api", "chainbell-testkit"]),
+    ("alloy-rpc-client", &["chainbell-chain"]),
+];
+
+#[test]
+fn every_fenced_library_stays_behind_its_fence() -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    for (library, allowed) in FENCES {
+        let users = metadata.packages.iter().filter(|package| {
+            let mut used = package.dependencies.iter().filter(|used| used.kind != DependencyKind::Development);
+            used.any(|used| used.name == library)
+        });
+        let users: BTreeSet<_> = users.map(|package| package.name.as_str()).collect();
+        let allowed: BTreeSet<_> = allowed.iter().copied().collect();
+        assert!(users.is_subset(&allowed), "{library} is fenced: {users:?} use it, only {allowed:?} may");
+        assert!(!users.is_empty(), "nobody uses {library}: the fence is stale");
+    }
+    Ok(())
+}
+
 #[test]
 fn only_the_store_speaks_sql() -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec()?;
