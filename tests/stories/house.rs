@@ -85,7 +85,8 @@ fn every_fenced_library_stays_behind_its_fence() -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec()?;
     for (library, allowed) in FENCES {
         let users = metadata.packages.iter().filter(|package| {
-            let mut used = package.dependencies.iter().filter(|used| used.kind != DependencyKind::Development);
+            let mut used =
+                package.dependencies.iter().filter(|used| used.kind != DependencyKind::Development);
             used.any(|used| used.name == library)
         });
         let users: BTreeSet<_> = users.map(|package| package.name.as_str()).collect();

@@ -219,9 +219,10 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             relay: relay.clone(),
         };
+        let past = self.config.chains.iter().filter(|chain| chain.keys.notify_backfill);
         let config = MatchingConfig {
             grace: self.config.raw.run.sweep_grace.0,
-            notify_backfill: self.config.chains.iter().any(|chain| chain.keys.notify_backfill),
+            notify_backfill: past.map(|chain| chain.id).collect(),
             ..MatchingConfig::default()
         };
         let catalog = Arc::clone(&self.config.catalog);
@@ -232,7 +233,7 @@ impl Parts {
                 &catalog,
                 pipeline::watches::REFRESH,
             );
-            Box::new(Matching::new(deps.clone(), watches, config)) as Box<dyn pipeline::Room>
+            Box::new(Matching::new(deps.clone(), watches, config.clone())) as Box<dyn pipeline::Room>
         };
         supervisor.room("matching", Arc::new(make));
         Ok(())

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Limits of matching.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MatchingConfig {
     /// How many messages are handled at once.
     pub batch: usize,
@@ -36,8 +36,8 @@ pub struct MatchingConfig {
     pub grace: Duration,
     /// How often the sweep looks.
     pub sweep: Duration,
-    /// Whether events of the past make hits.
-    pub notify_backfill: bool,
+    /// The chains whose events of the past make hits.
+    pub notify_backfill: Vec<ChainId>,
 }
 
 impl Default for MatchingConfig {
@@ -47,7 +47,7 @@ impl Default for MatchingConfig {
             wait: Duration::from_millis(500),
             grace: Duration::from_secs(10),
             sweep: Duration::from_secs(2),
-            notify_backfill: false,
+            notify_backfill: Vec::new(),
         }
     }
 }
@@ -115,7 +115,9 @@ impl Matching {
     fn matched<'e>(&self, events: &'e [StoredEvent]) -> Vec<(&'e StoredEvent, Arc<Watch>)> {
         let mut matched = Vec::new();
         for stored in events {
-            if stored.event.origin == Origin::Backfill && !self.config.notify_backfill {
+            if stored.event.origin == Origin::Backfill
+                && !self.config.notify_backfill.contains(&stored.event.chain)
+            {
                 continue;
             }
             matched

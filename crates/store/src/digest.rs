@@ -71,6 +71,25 @@ pub(crate) fn delivery_bulk(deliveries: &[(u32, &Delivery)], now: Timestamp) -> 
         .numbers("created_at", all().map(|_| now.as_millisecond()))
 }
 
+/// Which of these hits stand for canonical events. The share lock makes an orphaning wait until they are told.
+macro_rules! canonical_hits {
+    ($tx:ident, $D:ident, $hits:expr) => {{
+        let share = if <$D as $crate::db::Dialect>::POSTGRES { "FOR SHARE OF e" } else { "" };
+        let template = format!(
+            "SELECT h.id FROM hit h JOIN event e ON e.chain_id = h.chain_id AND e.block_number = h.block_number
+                AND e.log_index = h.log_index AND e.block_hash = h.block_hash
+             WHERE h.id {{uuids:1}} AND e.canonical
+             ORDER BY e.chain_id, e.block_number, e.log_index, h.id {share}"
+        );
+        let canonical: Vec<uuid::Uuid> = sqlx::query_scalar($crate::db::sql::<$D>(&template))
+            .bind(<$D as $crate::db::Dialect>::uuids($hits.iter().map(|hit| hit.0)))
+            .fetch_all(&mut *$tx)
+            .await?;
+        canonical
+    }};
+}
+pub(crate) use canonical_hits;
+
 /// Inserts bundles whose notification is not there yet, with their deliveries and outbox rows; how many.
 macro_rules! insert_bundles {
     ($tx:ident, $D:ident, $bundles:expr, $now:expr) => {{
@@ -127,6 +146,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Closed, StoreError> {
         let closed = tx!(self, "close_window", |tx, D| {
+            if canonical_hits!(tx, D, hits).len() != hits.len() {
+                return Err(StoreError::Fenced("an event of the window left the chain".to_owned()).into());
+            }
             let statement = sql::<D>(
                 "UPDATE hit SET notification_id = $2, state = 'notified'
                  WHERE id {uuids:1} AND notification_id IS NULL AND state = 'pending'",

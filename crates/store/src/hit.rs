@@ -15,7 +15,7 @@ use crate::{
     bulk::{Bulk, BulkDialect},
     chain::hash32,
     db::{Dialect, read, sql, tx},
-    digest::{Bundle, insert_bundles},
+    digest::{Bundle, canonical_hits, insert_bundles},
     event::{EventKey, StoredEvent, delete_unmatched, key_bulk},
 };
 
@@ -347,7 +347,9 @@ impl Store {
                 .fetch_all(&mut *tx)
                 .await?;
             let mut told = Vec::with_capacity(immediate.len());
-            for (id, bundle) in immediate {
+            let ids: Vec<_> = immediate.iter().map(|(id, _)| *id).collect();
+            let canonical: HashSet<_> = canonical_hits!(tx, D, ids).into_iter().collect();
+            for (id, bundle) in immediate.iter().filter(|(id, _)| canonical.contains(&id.0)) {
                 let statement = "UPDATE hit SET state = 'notified', notification_id = $2
                     WHERE id = $1 AND state = 'waiting'";
                 let done = sqlx::query(statement)

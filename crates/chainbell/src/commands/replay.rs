@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, io::stderr, sync::Arc};
 
 use ::abi::Decoder;
-use domain::{ChainClient, Clock, ContractName};
+use domain::{ChainClient, ChainId, Clock, ContractName};
 use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{
     Bell,
@@ -72,6 +72,7 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         let detail = format!("blocks {} to {to} are not all held; the last one is {tip}", args.from_block);
         return Err(Failure::usage(format!("--from-block, --to-block: {detail}")));
     }
+    all_met(&config, &store, chain.id, args.contract.as_ref()).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let node = Arc::new(node(&chain, Arc::clone(&clock)).await?);
     let deps = IngestDeps {
@@ -109,6 +110,23 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         "replayed blocks {} to {to}: {read} events{published}{notified}, {added} of them new",
         args.from_block
     );
+    Ok(())
+}
+
+async fn all_met(
+    config: &Config,
+    store: &Store,
+    chain: ChainId,
+    only: Option<&ContractName>,
+) -> Result<(), Failure> {
+    let met = store.contract_cursors(chain).await?;
+    let wanted = config.catalog.of_chain(chain).map(|contract| &contract.name);
+    for name in wanted.filter(|name| only.is_none_or(|only| only == *name)) {
+        if !met.iter().any(|cursor| cursor.name == *name) {
+            let detail = format!("contract '{name}' was never read: let `chainbell run` meet it first");
+            return Err(Failure::usage(detail));
+        }
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use store::{EventKey, Store};
 
 use crate::{
     rooms::{Rooms, drain, window},
-    world::{World, name, on_both_stores, settle},
+    world::{CHAIN, World, name, on_both_stores, settle},
 };
 
 on_both_stores!(
@@ -73,7 +73,7 @@ async fn the_past_makes_hits_only_where_that_is_asked_for() -> anyhow::Result<()
         let rooms = Rooms::around(world).await?;
         rooms.watch("now", Strategy::Immediate, DeliverAt::Seen).await?;
         let mut ingest = rooms.world.ingest_with(|config| config.notify_backfill = asked);
-        let mut matching = rooms.matching(|config| config.notify_backfill = asked);
+        let mut matching = rooms.matching(|config| config.notify_backfill.extend(asked.then_some(CHAIN)));
         settle(&mut ingest).await?;
         drain(&mut rooms.relay("relay")).await?;
         drain(&mut matching).await?;
