@@ -1,12 +1,19 @@
 //! `chainbell status`.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 use store::{ChainRow, EventQuery, Store};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     config::Config,
     failure::Failure,
-    output::{print, table},
+    output::{harmless, print, table},
 };
 
 /// Arguments of `status`.
@@ -18,6 +25,9 @@ pub struct Args {
     json: bool,
 }
 
+/// How long a running process may take to say how it fares.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 const RECENT_BLOCKS: u64 = 100;
 const RECENT_EVENTS_MAX: u32 = 10_000;
 
@@ -36,6 +46,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
     let (windows, next_due) = debouncer.outlook().await?;
     let status = json!({
+        "process": process(&config.raw.api.listen).await,
         "chains": chains,
         "outbox": counts.outbox,
         "unmatched": counts.unmatched,
@@ -48,6 +59,19 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         },
     });
     if args.json { print(&status.to_string()) } else { for_people(&status) }
+}
+
+// What the process that serves `api.listen` says of itself: null when none answers there.
+async fn process(listen: &str) -> Json {
+    let asked = timeout(ASK_TIMEOUT, async {
+        let mut stream = TcpStream::connect(listen).await.ok()?;
+        stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: chainbell\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await.ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        serde_json::from_str::<Json>(body).ok().filter(|json| json.get("ready").is_some())
+    });
+    asked.await.ok().flatten().unwrap_or(Json::Null)
 }
 
 async fn chain(store: &Store, row: &ChainRow) -> Result<Json, Failure> {
@@ -102,6 +126,14 @@ fn for_people(status: &Json) -> Result<(), Failure> {
                 cell(&contract["live_from"]),
             ]);
         }
+    }
+    match status["process"]["ready"].as_bool() {
+        None => print("process     none answers at api.listen\n")?,
+        Some(true) => print("process     running, every room is well\n")?,
+        Some(false) => print("process     running, not ready:")?,
+    }
+    for fault in status["process"]["faults"].as_array().into_iter().flatten() {
+        print(&format!("            {}: {}\n", cell(&fault["part"]), harmless(&cell(&fault["fault"]))))?;
     }
     print(&chains.trim_fmt())?;
     print(&format!("\n{}", contracts.trim_fmt()))?;
