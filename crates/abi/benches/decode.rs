@@ -31,6 +31,7 @@ fn decode(criterion: &mut Criterion) {
         name: "token".parse().expect("a name"),
         chain: ChainId(1),
         addresses: vec![token],
+        factory: None,
         events: file.events.into_iter().map(Arc::new).collect(),
         start: StartBlock::Latest,
     };

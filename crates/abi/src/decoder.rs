@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::{Catalog, ChainId, Content, ContractName, Event, EventId, LogicalId, Origin, RawLog};
+use domain::{Catalog, ChainId, Children, Content, ContractName, Event, EventId, LogicalId, Origin, RawLog};
 
 use crate::layout::{Layouts, Verdict, undecoded};
 
@@ -43,12 +43,21 @@ impl Decoder {
     /// that bears the topic 0 of an event and yet fits none is undecoded, under the first contract that has the
     /// event. Anonymous events count only for contracts that name the address, and only where no topic 0 fits.
     pub fn decode(&self, chain: ChainId, log: &RawLog) -> Option<Decoded> {
+        self.decode_among(chain, log, &Children::default())
+    }
+
+    /// As [`Decoder::decode`], where the contracts of factories cover the addresses of `children`, after those that name
+    /// the address.
+    pub fn decode_among(&self, chain: ChainId, log: &RawLog, children: &Children) -> Option<Decoded> {
         let mut misfit = None;
-        for contract in self.catalog.covering(chain, log.address) {
-            let Some(layouts) = self.layouts.get(&contract.name) else { continue };
-            match layouts.by_topic0(log, !contract.addresses.is_empty()) {
-                Verdict::Event(content) => return Some(Decoded { contract: contract.name.clone(), content }),
-                Verdict::Misfit(reason) => misfit = misfit.or(Some((&contract.name, reason))),
+        let naming = self.catalog.naming(chain, log.address).map(|contract| (&contract.name, true));
+        let born = children.contracts_of(log.address, log.block.number).map(|name| (name, true));
+        let anywhere = self.catalog.anywhere(chain).map(|contract| (&contract.name, false));
+        for (name, named) in naming.chain(born).chain(anywhere) {
+            let Some(layouts) = self.layouts.get(name) else { continue };
+            match layouts.by_topic0(log, named) {
+                Verdict::Event(content) => return Some(Decoded { contract: name.clone(), content }),
+                Verdict::Misfit(reason) => misfit = misfit.or(Some((name, reason))),
                 Verdict::Foreign => {}
             }
         }
@@ -60,8 +69,7 @@ impl Decoder {
 
     fn decode_anonymous(&self, chain: ChainId, log: &RawLog) -> Option<Decoded> {
         self.catalog
-            .covering(chain, log.address)
-            .filter(|contract| !contract.addresses.is_empty())
+            .naming(chain, log.address)
             .filter_map(|contract| self.layouts.get(&contract.name).map(|layouts| (contract, layouts)))
             .filter(|(_, layouts)| layouts.has_anonymous())
             .find_map(|(contract, layouts)| {

@@ -75,6 +75,7 @@ fn matching(criterion: &mut Criterion) {
         name: "token".parse().expect("a name"),
         chain: ChainId(1),
         addresses: vec![Address::repeat_byte(9)],
+        factory: None,
         events: vec![Arc::clone(&schema)],
         start: StartBlock::Latest,
     };

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use alloy_primitives::{Address, B256};
 
-use crate::{ChainId, ContractName, outside::LogFilter, schema::EventSchema};
+use crate::{ChainId, ContractName, children::FactoryRule, outside::LogFilter, schema::EventSchema};
 
 /// From where a contract is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub struct Contract {
     pub name: ContractName,
     /// Chain.
     pub chain: ChainId,
-    /// Where it lives; empty: wherever a log of its events is emitted.
+    /// Where it lives; empty: wherever a log of its events is emitted, or where its factory put it.
     pub addresses: Vec<Address>,
+    /// The factory whose children it is, instead of addresses.
+    pub factory: Option<FactoryRule>,
     /// The events to keep.
     pub events: Vec<Arc<EventSchema>>,
     /// From where to read.
@@ -31,9 +33,19 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Whether logs of `address` can be this contract's.
+    /// Whether logs of `address` can be this contract's. A factory's child can have any address.
     pub fn covers(&self, address: Address) -> bool {
         self.addresses.is_empty() || self.addresses.contains(&address)
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        let mut events: Vec<_> = self.events.iter().map(|event| event.declaration()).collect();
+        addresses.sort_unstable();
+        events.sort_unstable();
+        let factory = self.factory.as_ref().map(|rule| (&rule.contract, &rule.event, &rule.parameter));
+        let text = format!("{addresses:?} {events:?} {factory:?}");
+        alloy_primitives::keccak256(text).to_string()
     }
 }
 
@@ -55,7 +67,7 @@ impl Catalog {
             for address in &contract.addresses {
                 catalog.by_address.entry((contract.chain, *address)).or_default().push(index);
             }
-            if contract.addresses.is_empty() {
+            if contract.addresses.is_empty() && contract.factory.is_none() {
                 catalog.anywhere.entry(contract.chain).or_default().push(index);
             }
             catalog.by_name.insert(contract.name.clone(), index);
@@ -79,17 +91,33 @@ impl Catalog {
         self.by_name.get(name).map(|index| &self.contracts[*index])
     }
 
-    /// The contracts that cover an address, those that name it first.
-    pub fn covering(&self, chain: ChainId, address: Address) -> impl Iterator<Item = &Arc<Contract>> {
+    /// What is read for a contract, as text that changes when, and only when, something else is to be read: its addresses,
+    /// its events, its factory and what is read for that. Where it is read from is not part of it.
+    pub fn fingerprint(&self, contract: &Contract) -> String {
+        let own = contract.fingerprint();
+        match contract.factory.as_ref().and_then(|rule| self.get(&rule.contract)) {
+            Some(factory) => alloy_primitives::keccak256(own + &factory.fingerprint()).to_string(),
+            None => own,
+        }
+    }
+
+    /// The contracts that name an address.
+    pub fn naming(&self, chain: ChainId, address: Address) -> impl Iterator<Item = &Arc<Contract>> {
         let named = self.by_address.get(&(chain, address)).into_iter().flatten();
+        named.map(|index| &self.contracts[*index])
+    }
+
+    /// The contracts that take any address, the children of factories aside.
+    pub fn anywhere(&self, chain: ChainId) -> impl Iterator<Item = &Arc<Contract>> {
         let anywhere = self.anywhere.get(&chain).into_iter().flatten();
-        named.chain(anywhere).map(|index| &self.contracts[*index])
+        anywhere.map(|index| &self.contracts[*index])
     }
 
     /// The fewest `eth_getLogs` filters that bring every log of `contracts` and little else.
     ///
     /// Contracts with addresses share one filter over their addresses and topics; those without share one over
-    /// topics; one with an anonymous event needs all logs of its addresses, and without an address has none.
+    /// topics, and so do the children of factories, however many they are; one with an anonymous event needs all logs of
+    /// its addresses, and without an address has none.
     pub fn filters<'a>(contracts: impl IntoIterator<Item = &'a Arc<Contract>>) -> Vec<LogFilter> {
         let (mut named, mut anywhere, mut anonymous) =
             (LogFilter::default(), LogFilter::default(), LogFilter::default());

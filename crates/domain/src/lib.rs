@@ -10,6 +10,7 @@
 
 pub mod block;
 pub mod canonical;
+pub mod children;
 pub mod confirmation;
 pub mod contract;
 pub mod event;
@@ -30,6 +31,7 @@ pub mod watch;
 pub mod window;
 
 pub use block::{BlockRef, Header, Heads};
+pub use children::{Children, FactoryRule};
 pub use contract::{Catalog, Contract, StartBlock};
 pub use event::{Content, Event, Finality, Origin, RawLog};
 pub use hit::{Hit, HitState};
@@ -40,9 +42,9 @@ pub use ids::{
 pub use message::{CloudEvent, Message};
 pub use notification::{Delivery, DeliveryState, Notification, NotificationState};
 pub use outside::{
-    AckToken, BrokerError, ChainClient, ChainError, Channel, ChannelError, Claim, Clock, Consumer,
-    DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Publisher, Receipt, Wake, WindowAdd,
-    WindowKey,
+    AckToken, BlockReceipts, BrokerError, ChainClient, ChainError, Channel, ChannelError, Claim, Clock,
+    Consumer, DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Proof, ProviderStatus,
+    Providers, Publisher, Receipt, Wake, WindowAdd, WindowKey,
 };
 pub use recipient::{Recipient, Target, TargetUrl};
 pub use redact::redact_url;

@@ -27,6 +27,7 @@ pub(crate) fn contract(name: &str, addresses: &[Address], events: &[Arc<EventSch
         name: name.parse().unwrap(),
         chain: MAINNET,
         addresses: addresses.to_vec(),
+        factory: None,
         events: events.to_vec(),
         start: StartBlock::Latest,
     }

@@ -184,13 +184,14 @@ impl WatchIndex {
         }
     }
 
-    /// The groups whose contract covers the event's address and whose layout is the event's. A watch is in one of
+    /// The groups whose contract covers the event's address, or has it as a child, and whose layout is the event's. A watch is in one of
     /// them at most: it has one contract, and a contract has one group of a layout.
     fn groups_of(&self, event: &Event) -> Vec<usize> {
         let Content::Decoded { schema, .. } = &event.content else { return Vec::new() };
-        let groups = self
-            .catalog
-            .covering(event.chain, event.address)
+        let (chain, catalog) = (event.chain, &self.catalog);
+        let parent = catalog.get(&event.contract).filter(|contract| contract.factory.is_some());
+        let covering = catalog.naming(chain, event.address).chain(catalog.anywhere(chain)).chain(parent);
+        let groups = covering
             .filter_map(|contract| self.by_contract.get(&contract.name))
             .flatten()
             .copied()

@@ -1,6 +1,6 @@
 //! What the rooms need of a node. A node can lag, lie, or fall silent: the errors say what to do then.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
@@ -90,6 +90,29 @@ pub struct LogFilter {
     pub topics0: Vec<B256>,
 }
 
+impl LogFilter {
+    /// Whether a log satisfies it.
+    pub fn matches(&self, log: &RawLog) -> bool {
+        let topic0 = log.topics.first();
+        (self.addresses.is_empty() || self.addresses.contains(&log.address))
+            && (self.topics0.is_empty() || topic0.is_some_and(|topic0| self.topics0.contains(topic0)))
+    }
+
+    /// Two filters that together bring what this one brings, for an answer that is too large; nothing where it names one
+    /// address and one topic at most.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        if self.addresses.len() > 1 {
+            let halves: [_; 2] = self.addresses.split_at(self.addresses.len() / 2).into();
+            return Some(halves.map(|part| Self { addresses: part.to_vec(), ..self.clone() }));
+        }
+        if self.topics0.len() > 1 {
+            let halves: [_; 2] = self.topics0.split_at(self.topics0.len() / 2).into();
+            return Some(halves.map(|part| Self { topics0: part.to_vec(), ..self.clone() }));
+        }
+        None
+    }
+}
+
 /// Where to look for logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogQuery {
@@ -115,18 +138,96 @@ pub enum Wake {
     Reconnected,
 }
 
+/// How the logs of a block were made sure of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The receipts hash to the header's receipts root, and the header to the block's hash: nothing can be missing.
+    Root,
+    /// They could not be hashed, for the reason given: they are as good as the node's word.
+    Word(String),
+}
+
+/// A block as its receipts tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockReceipts {
+    /// Its header.
+    pub header: Header,
+    /// All logs of the block, in order, whoever emitted them.
+    pub logs: Vec<RawLog>,
+    /// How sure that is.
+    pub proof: Proof,
+}
+
+/// What is thought of one URL of a chain, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderStatus {
+    /// Redacted URL.
+    pub url: String,
+    /// From 0, unfit, to 100: nothing speaks against it.
+    pub score: u8,
+    /// Whether questions go there now.
+    pub pinned: bool,
+    /// How many blocks its head was behind the best head known when it was last asked.
+    pub lag_blocks: u64,
+    /// Failures since the start.
+    pub errors: u64,
+    /// Answers since the start that were proved wrong.
+    pub lies: u64,
+    /// For how much longer it is kept out of use; nothing when it is in use.
+    pub quarantined_for: Option<Duration>,
+    /// Why the score is not 100.
+    pub why: Option<String>,
+    /// How long its last answer took.
+    pub latency: Option<Duration>,
+    /// How many requests it may have under way, as learned from its refusals.
+    pub concurrency: usize,
+}
+
+/// The URLs behind a [`ChainClient`]: which of them is asked, and what is thought of each. The defaults are those of a
+/// client with one URL.
+pub trait Providers {
+    /// The redacted URL that questions go to now.
+    fn url(&self) -> String {
+        "rpc".to_owned()
+    }
+
+    /// The URL that questions go to now, as a client that stays with it: for questions beside the decision in hand. `None`
+    /// where this client stays anyway.
+    fn steady(&self) -> Option<Arc<dyn ChainClient>> {
+        None
+    }
+
+    /// The other URLs that may be asked, the fittest first, each as a client that stays with its URL: for a second
+    /// opinion. What one of them answers never becomes part of a decision about this client's answers.
+    fn others(&self) -> Vec<Arc<dyn ChainClient>> {
+        Vec::new()
+    }
+
+    /// Says that an answer of the URL in use was proved wrong. It is kept out of use for a while, longer each time, as
+    /// long as there is another; the next decision goes elsewhere.
+    fn accuse(&self, _lie: &str) {}
+
+    /// What is thought of each URL, in the configured order.
+    fn providers(&self) -> Vec<ProviderStatus> {
+        Vec::new()
+    }
+}
+
 /// A node, or several behind one face.
 ///
 /// Every answer that belongs to one decision comes from one URL.
 #[async_trait]
-pub trait ChainClient: Debug + Send + Sync {
+pub trait ChainClient: Providers + Debug + Send + Sync {
     /// The chain's id (`eth_chainId`).
     ///
     /// # Errors
     /// See [`ChainError`].
     async fn chain_id(&self) -> Result<ChainId, ChainError>;
 
-    /// Latest, safe and finalized, in one batch. A chain without the tags has `None` there.
+    /// Latest, safe and finalized. A chain without the tags has `None` there.
+    ///
+    /// A head that the node announced since the last call is taken at its word, and the tags, which move once in many
+    /// blocks, are asked for every few blocks only; else all three are asked for in one batch.
     ///
     /// # Errors
     /// See [`ChainError`].
@@ -150,6 +251,13 @@ pub trait ChainClient: Debug + Send + Sync {
     /// # Errors
     /// See [`ChainError`].
     async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError>;
+
+    /// A block as its receipts tell it (`eth_getBlockReceipts`, asked by hash); `None` where the node does not know it.
+    ///
+    /// # Errors
+    /// [`ChainError::Unsupported`] where the node has no such method, [`ChainError::Incoherent`] when the receipts do not
+    /// hash to the header's root, else see [`ChainError`].
+    async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError>;
 
     /// All logs of one transaction by its receipt; `None` where the node knows no such mined transaction.
     ///

@@ -8,7 +8,9 @@ mod clock;
 mod debouncer;
 
 pub use broker::{AckToken, BrokerError, Consumer, Incoming, Publisher};
-pub use chain::{ChainClient, ChainError, LogFilter, LogQuery, Wake};
+pub use chain::{
+    BlockReceipts, ChainClient, ChainError, LogFilter, LogQuery, Proof, ProviderStatus, Providers, Wake,
+};
 pub use channel::{Channel, ChannelError, Outgoing, Receipt};
 pub use clock::Clock;
 pub use debouncer::{Claim, DebounceError, Debouncer, WindowAdd, WindowKey};

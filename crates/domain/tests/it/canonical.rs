@@ -69,6 +69,66 @@ fn histories() -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((0..=DEPTH, 0..20_usize), 1..20)
 }
 
+/// One thing that happens: the node drops blocks and mines others, shows a head that it had before, shows the same head
+/// again, or the reader begins anew from what was stored.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Fork(usize, usize),
+    Lag(usize),
+    Again,
+    Restart,
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happens>> {
+    let one = prop_oneof![
+        4 => (0..=DEPTH, 0..20_usize).prop_map(|(depth, length)| Happens::Fork(depth, length)),
+        2 => (1..6_usize).prop_map(Happens::Lag),
+        1 => Just(Happens::Again),
+        1 => Just(Happens::Restart),
+    ];
+    prop::collection::vec(one, 1..16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn forks_lags_repeats_and_restarts_in_any_order_end_on_the_nodes_branch(history in happenings()) {
+        let mut node = Node::new();
+        node.fork(0, DEPTH);
+        let mut chain = CanonicalChain::new(node.branch[0].block, DEPTH);
+        follow(&mut chain, &node);
+        let mut believed: HashMap<u64, B256> = node.branch.iter().map(|at| (at.block.number, at.block.hash)).collect();
+        for happens in history {
+            match happens {
+                Happens::Fork(depth, length) => {
+                    let held = usize::try_from(chain.tip().number - chain.anchor().number).unwrap();
+                    node.fork(depth.min(held), length);
+                    for dead in follow(&mut chain, &node) {
+                        prop_assert_eq!(believed.remove(&dead.number), Some(dead.hash), "taken back what was believed");
+                    }
+                    for at in &node.branch {
+                        believed.insert(at.block.number, at.block.hash);
+                    }
+                }
+                Happens::Lag(by) => {
+                    let shown = node.branch[node.branch.len().saturating_sub(by + 1)];
+                    let judged = chain.assess(&shown);
+                    prop_assert!(matches!(judged, Assessment::Lagging | Assessment::Tip | Assessment::BelowAnchor));
+                }
+                Happens::Again => prop_assert_eq!(chain.assess(&node.head()), Assessment::Tip),
+                Happens::Restart => {
+                    let stored = (chain.anchor().number..=chain.tip().number).filter_map(|number| chain.at(number));
+                    chain = CanonicalChain::from_blocks(stored, DEPTH).unwrap();
+                }
+            }
+            prop_assert_eq!(chain.tip(), node.head().block);
+        }
+        let truth: HashMap<u64, B256> = node.branch.iter().map(|at| (at.block.number, at.block.hash)).collect();
+        prop_assert_eq!(believed, truth);
+    }
+}
+
 proptest! {
     #[test]
     fn after_any_history_of_forks_the_chain_is_the_nodes_branch(history in histories()) {

@@ -16,6 +16,7 @@ pub(crate) fn contract(name: &str, addresses: &[Address], events: Vec<EventSchem
         name: name.parse().unwrap(),
         chain: MAINNET,
         addresses: addresses.to_vec(),
+        factory: None,
         events: events.into_iter().map(Arc::new).collect(),
         start: StartBlock::Latest,
     }
