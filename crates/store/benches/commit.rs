@@ -1,5 +1,5 @@
-//! Committing a block of 1,000 events with its messages: each dialect, beside a bare `INSERT … UNNEST` of the event rows
-//! alone on PostgreSQL, in one run.
+//! Committing a block of 1,000 events: with its messages, and as a piece of the past of which nobody is told; each
+//! dialect, beside a bare `INSERT … UNNEST` of the event rows alone on PostgreSQL, in one run.
 //!
 //! Needs `CHAINBELL_TEST_POSTGRES`; `scripts/bench commit` sets it.
 
@@ -8,13 +8,15 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 use domain::{
     BlockRef, ChainId, ChainName, Content, Event, EventId, EventParam, EventSchema, Fields, Header,
     LogicalId, Origin, ParamType, Value,
 };
 use jiff::Timestamp;
-use store::{ChainCommit, ContractCursor, Store};
+use store::{BackfillCommit, ChainCommit, ContractCursor, Publish, Store};
 use tokio::runtime::Runtime;
 
 const CHAIN: ChainId = ChainId(1);
@@ -75,9 +77,29 @@ async fn prepared(url: &str, name: &ChainName) -> Store {
     let store = Store::open(url).await.expect("the store opens");
     store.register_chain(CHAIN, name, Timestamp::UNIX_EPOCH).await.expect("a chain");
     let token = "token".parse().expect("a name");
-    let cursor = ContractCursor { name: token, start_block: 0, next_block: 0, live_from: 0 };
-    store.register_contracts(CHAIN, &[cursor]).await.expect("a contract");
+    let cursor = ContractCursor {
+        name: token,
+        start_block: 0,
+        next_block: 0,
+        live_from: 1,
+        fingerprint: "one".to_owned(),
+    };
+    store.settle_contracts(CHAIN, &[cursor], 0).await.expect("a contract");
     store
+}
+
+const fn past<'a>(name: &'a ChainName, events: &'a [Event]) -> BackfillCommit<'a> {
+    BackfillCommit {
+        chain: CHAIN,
+        name,
+        contracts: &[],
+        block: None,
+        events,
+        children: &[],
+        publish: Publish::No,
+        fence: None,
+        now: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn commit(criterion: &mut Criterion) {
@@ -112,7 +134,10 @@ fn commit(criterion: &mut Criterion) {
                             ancestor: None,
                             headers: std::slice::from_ref(&header),
                             events: &events,
+                            children: &[],
+                            publish: Publish::News,
                             tip: header.block,
+                            fence: None,
                             now: Timestamp::UNIX_EPOCH,
                         }))
                         .expect("it commits")
@@ -121,6 +146,7 @@ fn commit(criterion: &mut Criterion) {
             );
         });
     }
+    backfill(&mut group, &runtime, &schema, [&postgres, &sqlite]);
     let pool = runtime.block_on(sqlx::PgPool::connect(&postgres)).expect("a pool");
     let mut next = 1_000_000;
     group.bench_function("bare UNNEST of the event rows", |bench| {
@@ -134,6 +160,30 @@ fn commit(criterion: &mut Criterion) {
         );
     });
     group.finish();
+}
+
+// Pieces of the past of which nobody is told: beside the bare statement only the transaction and a few columns more.
+fn backfill(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    schema: &Arc<EventSchema>,
+    [postgres, sqlite]: [&str; 2],
+) {
+    let name: ChainName = "bench".parse().expect("a name");
+    for (label, url) in [("the past, PostgreSQL", postgres), ("the past, SQLite", sqlite)] {
+        let store = runtime.block_on(prepared(url, &name));
+        let mut next = 500_000;
+        group.bench_function(label, |bench| {
+            bench.iter_batched(
+                || {
+                    next += 1;
+                    events(schema, next)
+                },
+                |events| runtime.block_on(store.commit_backfill(&past(&name, &events))).expect("it commits"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
 }
 
 async fn bare(pool: &sqlx::PgPool, events: &[Event]) {

@@ -11,11 +11,14 @@ use uuid::Uuid;
 #[derive(Debug, Default)]
 pub(crate) struct Bulk {
     columns: Vec<(&'static str, Column)>,
+    // What is the same in every row is written once, into the statement.
+    fixed: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
 enum Column {
     Number(Vec<Option<i64>>),
+    Bool(Vec<bool>),
     Bytes(Vec<Option<Vec<u8>>>),
     Uuid(Vec<Option<Uuid>>),
     Text(Vec<Option<String>>),
@@ -37,6 +40,10 @@ impl Bulk {
         values: impl IntoIterator<Item = Option<i64>>,
     ) -> Self {
         self.with(name, Column::Number(values.into_iter().collect()))
+    }
+
+    pub(crate) fn bools(self, name: &'static str, values: impl IntoIterator<Item = bool>) -> Self {
+        self.with(name, Column::Bool(values.into_iter().collect()))
     }
 
     pub(crate) fn bytes<B: AsRef<[u8]>>(
@@ -90,14 +97,27 @@ impl Bulk {
         self.with(name, Column::Json(values.into_iter().collect()))
     }
 
+    /// The same number in every row. It becomes part of the statement, which is prepared once for each: for numbers of
+    /// which there are few.
+    pub(crate) fn same_number(mut self, name: &'static str, value: i64) -> Self {
+        self.fixed.push((name, format!("CAST({value} AS bigint)")));
+        self
+    }
+
     fn with(mut self, name: &'static str, column: Column) -> Self {
         debug_assert!(self.columns.first().is_none_or(|(_, first)| first.len() == column.len()), "{name}");
         self.columns.push((name, column));
         self
     }
 
+    // The names of a statement's columns: those that are bound, then those that are fixed.
     fn names(&self) -> String {
-        self.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+        let names = self.columns.iter().map(|(name, _)| name).chain(self.fixed.iter().map(|(name, _)| name));
+        names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn fixed_values(&self) -> impl Iterator<Item = String> {
+        self.fixed.iter().map(|(name, value)| format!("{value} AS \"{name}\""))
     }
 }
 
@@ -105,6 +125,7 @@ impl Column {
     fn len(&self) -> usize {
         match self {
             Self::Number(values) => values.len(),
+            Self::Bool(values) => values.len(),
             Self::Bytes(values) => values.len(),
             Self::Uuid(values) => values.len(),
             Self::Text(values) | Self::Json(values) => values.len(),
@@ -114,6 +135,7 @@ impl Column {
     const fn postgres_array(&self) -> &'static str {
         match self {
             Self::Number(_) => "bigint[]",
+            Self::Bool(_) => "boolean[]",
             Self::Bytes(_) => "bytea[]",
             Self::Uuid(_) => "uuid[]",
             Self::Text(_) | Self::Json(_) => "text[]",
@@ -127,6 +149,7 @@ impl Column {
                 Some(number) => write!(out, "{number}"),
                 None => write!(out, "null"),
             },
+            Self::Bool(values) => write!(out, "{}", values[row]),
             Self::Bytes(values) => match &values[row] {
                 Some(bytes) => write!(out, "\"{}\"", hex::encode(bytes)),
                 None => write!(out, "null"),
@@ -167,6 +190,7 @@ impl BulkDialect for Postgres {
                 Column::Json(_) => format!("t.\"{name}\"::jsonb"),
                 _ => format!("t.\"{name}\""),
             })
+            .chain(bulk.fixed_values())
             .collect();
         let arrays: Vec<_> = bulk
             .columns
@@ -174,7 +198,8 @@ impl BulkDialect for Postgres {
             .enumerate()
             .map(|(position, (_, column))| format!("${}::{}", position + 1, column.postgres_array()))
             .collect();
-        let (names, casts, arrays) = (bulk.names(), casts.join(", "), arrays.join(", "));
+        let names: Vec<_> = bulk.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let (names, casts, arrays) = (names.join(", "), casts.join(", "), arrays.join(", "));
         format!("SELECT {casts} FROM UNNEST({arrays}) AS t ({names})")
     }
 
@@ -190,6 +215,7 @@ impl BulkDialect for Postgres {
         for (_, column) in bulk.columns {
             query = match column {
                 Column::Number(values) => query.bind(values),
+                Column::Bool(values) => query.bind(values),
                 Column::Bytes(values) => query.bind(values),
                 Column::Uuid(values) => query.bind(values),
                 Column::Text(values) | Column::Json(values) => query.bind(values),
@@ -209,6 +235,7 @@ impl BulkDialect for Sqlite {
                 Column::Bytes(_) | Column::Uuid(_) => format!("unhex(value ->> {position}) AS \"{name}\""),
                 _ => format!("value ->> {position} AS \"{name}\""),
             })
+            .chain(bulk.fixed_values())
             .collect();
         // `WHERE true` tells the parser that an `ON` after it belongs to the upsert, not to a join.
         // Of `jsonb_each` each row's value is parsed already, of `json_each` it would be parsed for every column.

@@ -32,6 +32,8 @@ pub struct ContractCursor {
     pub next_block: u64,
     /// The first block that was read live.
     pub live_from: u64,
+    /// What is read for it, as a text that changes with that.
+    pub fingerprint: String,
 }
 
 impl ContractCursor {
@@ -47,46 +49,22 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn contract_cursors(&self, chain: ChainId) -> Result<Vec<ContractCursor>, StoreError> {
-        let rows: Vec<(String, i64, i64, i64)> = read!(self, "contract_cursors", |db, D| {
-            let statement = "SELECT name, start_block, next_block, live_from FROM contract WHERE chain_id = $1 ORDER BY name";
+        let rows: Vec<(String, i64, i64, i64, String)> = read!(self, "contract_cursors", |db, D| {
+            let statement = "SELECT name, start_block, next_block, live_from, fingerprint FROM contract
+                WHERE chain_id = $1 ORDER BY name";
             Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
         })?;
         rows.into_iter()
-            .map(|(name, start, next, live)| {
+            .map(|(name, start, next, live, fingerprint)| {
                 Ok(ContractCursor {
                     name: name.parse().map_err(|error| StoreError::corrupt("contract", error))?,
                     start_block: start.cast_unsigned(),
                     next_block: next.cast_unsigned(),
                     live_from: live.cast_unsigned(),
+                    fingerprint,
                 })
             })
             .collect()
-    }
-
-    /// Registers contracts with their settled cursors; one that is known keeps what it has.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn register_contracts(
-        &self,
-        chain: ChainId,
-        contracts: &[ContractCursor],
-    ) -> Result<(), StoreError> {
-        tx!(self, "register_contracts", |tx, D| {
-            for contract in contracts {
-                let statement = "INSERT INTO contract (chain_id, name, start_block, next_block, live_from)
-                    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (chain_id, name) DO NOTHING";
-                sqlx::query(statement)
-                    .bind(chain.0.cast_signed())
-                    .bind(contract.name.as_str())
-                    .bind(contract.start_block.cast_signed())
-                    .bind(contract.next_block.cast_signed())
-                    .bind(contract.live_from.cast_signed())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            Ok(())
-        })
     }
 
     pub(crate) async fn contract_id(&self, chain: ChainId, name: &ContractName) -> Result<i32, StoreError> {

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use domain::{BlockRef, ChainId, ChainName, confirmation::ChainView};
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use crate::{
     Store, StoreError,
@@ -24,6 +25,8 @@ pub struct ChainRow {
     pub safe: Option<u64>,
     /// Height of the `finalized` block.
     pub finalized: Option<u64>,
+    /// Why ingest stopped and waits for a person; nothing while it goes on.
+    pub halted: Option<String>,
 }
 
 impl ChainRow {
@@ -33,9 +36,12 @@ impl ChainRow {
     }
 }
 
-type Row = (i64, String, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>, Option<i64>);
+type Row = (i64, String, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>, Option<i64>, Option<String>);
 
-fn from_row((id, name, number, hash, head, safe, finalized): Row) -> Result<ChainRow, StoreError> {
+const COLUMNS: &str =
+    "chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number, halted";
+
+fn from_row((id, name, number, hash, head, safe, finalized, halted): Row) -> Result<ChainRow, StoreError> {
     let tip = match (number, hash) {
         (Some(number), Some(hash)) => Some(BlockRef::new(number.cast_unsigned(), hash32("chain", &hash)?)),
         _ => None,
@@ -47,6 +53,7 @@ fn from_row((id, name, number, hash, head, safe, finalized): Row) -> Result<Chai
         head: head.map(i64::cast_unsigned),
         safe: safe.map(i64::cast_unsigned),
         finalized: finalized.map(i64::cast_unsigned),
+        halted,
     })
 }
 
@@ -86,10 +93,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn chain(&self, id: ChainId) -> Result<Option<ChainRow>, StoreError> {
         let row: Option<Row> = read!(self, "chain", |db, D| {
-            let statement =
-                "SELECT chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number
-                FROM chain WHERE chain_id = $1";
-            Ok(sqlx::query_as(statement).bind(id.0.cast_signed()).fetch_optional(db).await?)
+            let statement = format!("SELECT {COLUMNS} FROM chain WHERE chain_id = $1");
+            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(id.0.cast_signed()).fetch_optional(db).await?)
         })?;
         row.map(from_row).transpose()
     }
@@ -100,10 +105,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn chains(&self) -> Result<Vec<ChainRow>, StoreError> {
         let rows: Vec<Row> = read!(self, "chains", |db, D| {
-            let statement =
-                "SELECT chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number
-                FROM chain ORDER BY name";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            let statement = format!("SELECT {COLUMNS} FROM chain ORDER BY name");
+            Ok(sqlx::query_as(AssertSqlSafe(statement)).fetch_all(db).await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -129,6 +132,22 @@ impl Store {
         Ok(blocks)
     }
 
+    /// The canonical block at a height, where one is held.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn canonical_block(&self, chain: ChainId, number: u64) -> Result<Option<BlockRef>, StoreError> {
+        let hash: Option<Vec<u8>> = read!(self, "canonical_block", |db, D| {
+            let statement = "SELECT hash FROM block WHERE chain_id = $1 AND number = $2 AND canonical";
+            Ok(sqlx::query_scalar(statement)
+                .bind(chain.0.cast_signed())
+                .bind(number.cast_signed())
+                .fetch_optional(db)
+                .await?)
+        })?;
+        hash.map(|hash| Ok(BlockRef::new(number, hash32("block", &hash)?))).transpose()
+    }
+
     /// Notes what the node says of its heads. `safe` and `finalized` never move back.
     ///
     /// # Errors
@@ -151,7 +170,7 @@ impl Store {
                     updated_at = $5
                  WHERE chain_id = $1"
             );
-            sqlx::query(sqlx::AssertSqlSafe(statement))
+            sqlx::query(AssertSqlSafe(statement))
                 .bind(chain.0.cast_signed())
                 .bind(head.cast_signed())
                 .bind(safe.map(u64::cast_signed))

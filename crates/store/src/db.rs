@@ -11,16 +11,12 @@ use std::{
 use domain::redact_url;
 use sqlx::{
     AssertSqlSafe, Postgres, Sqlite,
-    migrate::{Migrate as _, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
 
 use crate::{StoreError, catalog::Names};
-
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 const SQLITE_READERS_MAX: u32 = 4;
@@ -32,7 +28,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Store {
     pub(crate) db: Db,
     pub(crate) names: Arc<Names>,
-    url: Arc<str>,
+    pub(crate) url: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -78,59 +74,17 @@ impl Store {
                 .acquire_timeout(ACQUIRE_TIMEOUT);
             Db::Postgres(pool.connect_with(options).await.map_err(|error| unreachable(&shown, &error))?)
         } else if url.starts_with("sqlite:") {
-            connect_sqlite(url)
-                .await
-                .map_err(|error| config(format!("{error}; write sqlite://path/to/file.db")))?
+            connect_sqlite(url).await.map_err(|error| {
+                if is_busy(&error) {
+                    unreachable(&shown, &error)
+                } else {
+                    config(format!("{error}; write sqlite://path/to/file.db"))
+                }
+            })?
         } else {
             return Err(config("it must begin with postgres:// or sqlite://".to_owned()));
         };
         Ok(Self { db, names: Arc::default(), url: shown.into() })
-    }
-
-    /// Runs the migrations that the database lacks.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrator = match &self.db {
-            Db::Postgres(_) => &POSTGRES_MIGRATIONS,
-            Db::Sqlite { .. } => &SQLITE_MIGRATIONS,
-        };
-        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
-        if let Some(found) = self.schema_version(migrator).await?.filter(|found| *found > known) {
-            return Err(StoreError::NewerSchema { url: self.url.to_string(), found, known });
-        }
-        let done = match &self.db {
-            Db::Postgres(pool) => migrator.run(pool).await,
-            Db::Sqlite { writer, .. } => migrator.run(writer).await,
-        };
-        done.map_err(|error| StoreError::Refused { query: "migrate", detail: error.to_string() })
-    }
-
-    async fn schema_version(&self, migrator: &Migrator) -> Result<Option<i64>, StoreError> {
-        let named = |error: sqlx::Error| StoreError::from_sqlx("schema_version", &error);
-        let refused = |error: sqlx::migrate::MigrateError| StoreError::Refused {
-            query: "schema_version",
-            detail: error.to_string(),
-        };
-        let table = &migrator.table_name;
-        let applied = match &self.db {
-            Db::Postgres(pool) => {
-                let mut connection = pool.acquire().await.map_err(named)?;
-                // Two processes that start at once would both create the table.
-                connection.lock().await.map_err(refused)?;
-                let ensured = connection.ensure_migrations_table(table).await;
-                connection.unlock().await.map_err(refused)?;
-                ensured.map_err(refused)?;
-                connection.list_applied_migrations(table).await.map_err(refused)?
-            }
-            Db::Sqlite { writer, .. } => {
-                let mut connection = writer.acquire().await.map_err(named)?;
-                connection.ensure_migrations_table(table).await.map_err(refused)?;
-                connection.list_applied_migrations(table).await.map_err(refused)?
-            }
-        };
-        Ok(applied.iter().map(|migration| migration.version).max())
     }
 
     /// The redacted URL.
@@ -245,9 +199,32 @@ async fn connect_sqlite(url: &str) -> Result<Db, sqlx::Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .optimize_on_close(true, None);
     let pool = || SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
-    let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+    let writer = first_connection(|| pool().max_connections(1).connect_with(options.clone())).await?;
     let readers = pool().max_connections(SQLITE_READERS_MAX).connect_with(options).await?;
     Ok(Db::Sqlite { writer, readers })
+}
+
+const WAL_TRIES_MAX: u32 = 100;
+const WAL_RETRY: Duration = Duration::from_millis(50);
+
+// The first connection to a new file switches it to WAL, for which SQLite wants the file alone, and it does not wait:
+// of several processes that start at once all but one are refused as busy, whatever the busy timeout.
+#[expect(clippy::disallowed_methods, reason = "the clock is the store's, and the store is not open yet")]
+async fn first_connection<F>(connect: impl Fn() -> F) -> Result<SqlitePool, sqlx::Error>
+where
+    F: Future<Output = Result<SqlitePool, sqlx::Error>>,
+{
+    for _ in 1..WAL_TRIES_MAX {
+        match connect().await {
+            Err(error) if is_busy(&error) => tokio::time::sleep(WAL_RETRY).await,
+            connected => return connected,
+        }
+    }
+    connect().await
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    StoreError::from_sqlx("connect", error).is_transient() && matches!(error, sqlx::Error::Database(_))
 }
 
 /// What differs between the dialects inside one statement.

@@ -49,6 +49,8 @@ pub struct StoredEvent {
     pub finality: Finality,
     /// How often it entered the canonical chain.
     pub turn: u32,
+    /// Whether it was published: the past is stored only, unless somebody asks to be told of it.
+    pub published: bool,
 }
 
 impl StoredEvent {
@@ -61,6 +63,13 @@ impl StoredEvent {
     pub(crate) fn version(&self) -> i64 {
         version(self.turn, self.is_canonical())
     }
+}
+
+/// An event that may leave the chain, and whether it was told that it was there.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) stored: StoredEvent,
+    pub(crate) published: bool,
 }
 
 pub(crate) fn version(turn: u32, canonical: bool) -> i64 {
@@ -105,15 +114,16 @@ pub(crate) struct EventRow {
     origin: i16,
     canonical: bool,
     turn: i32,
+    published: bool,
     safe_number: Option<i64>,
     finalized_number: Option<i64>,
     tip_number: Option<i64>,
 }
 
 /// The columns of an [`EventRow`], of `event e` joined with `chain c`.
-const COLUMNS: &str = "e.chain_id, e.block_number, e.log_index, e.block_hash, e.event_id, e.logical_id, \
+pub(crate) const COLUMNS: &str = "e.chain_id, e.block_number, e.log_index, e.block_hash, e.event_id, e.logical_id, \
     e.block_timestamp, e.tx_hash, e.tx_index, e.address, e.contract_id, e.schema_id, \
-    CAST(e.params AS text) AS params, e.raw_topics, e.raw_data, e.reason, e.origin, e.canonical, e.turn, \
+    CAST(e.params AS text) AS params, e.raw_topics, e.raw_data, e.reason, e.origin, e.canonical, e.turn, e.published, \
     c.safe_number, c.finalized_number, c.tip_number";
 
 /// Deletes the unmatched rows of events as they were seen; one that changed meanwhile stays.
@@ -173,6 +183,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn events_by_keys(&self, keys: &[EventKey]) -> Result<Vec<StoredEvent>, StoreError> {
+        let held = self.held_by_keys(keys).await?;
+        Ok(held.into_iter().map(|held| held.stored).collect())
+    }
+
+    pub(crate) async fn held_by_keys(&self, keys: &[EventKey]) -> Result<Vec<Held>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -189,7 +204,7 @@ impl Store {
             let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
             rows.iter().map(EventRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
         })?;
-        self.stored(rows).await
+        self.held(rows).await
     }
 
     /// All events of a transaction, orphaned ones included, in the order of blocks and logs.
@@ -207,25 +222,29 @@ impl Store {
         self.stored(rows).await
     }
 
-    /// The canonical events above a block: what a reorg to that block orphans.
+    /// The canonical events above a height, newest first: what a reorg to it orphans. With a hash also those at that
+    /// height whose block is another.
     pub(crate) async fn events_above(
         &self,
         chain: ChainId,
         number: u64,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+        hash: Option<B256>,
+    ) -> Result<Vec<Held>, StoreError> {
         let rows: Vec<EventRow> = read!(self, "events_above", |db, D| {
             let statement = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
-                 WHERE e.chain_id = $1 AND e.block_number > $2 AND e.canonical
+                 WHERE e.chain_id = $1 AND e.block_number >= $2 AND (e.block_number > $2 OR e.block_hash <> $3)
+                    AND e.canonical
                  ORDER BY e.block_number DESC, e.log_index DESC"
             );
             Ok(sqlx::query_as(AssertSqlSafe(statement))
                 .bind(chain.0.cast_signed())
                 .bind(number.cast_signed())
+                .bind(hash.map(|hash| hash.to_vec()))
                 .fetch_all(db)
                 .await?)
         })?;
-        self.stored(rows).await
+        self.held(rows).await
     }
 
     /// Keys of events whose last change was not matched since before `before` (ms), oldest first.
@@ -269,7 +288,13 @@ impl Store {
         })
     }
 
-    async fn stored(&self, rows: Vec<EventRow>) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn held(&self, rows: Vec<EventRow>) -> Result<Vec<Held>, StoreError> {
+        let published: Vec<_> = rows.iter().map(|row| row.published).collect();
+        let stored = self.stored(rows).await?.into_iter().zip(published);
+        Ok(stored.map(|(stored, published)| Held { stored, published }).collect())
+    }
+
+    pub(crate) async fn stored(&self, rows: Vec<EventRow>) -> Result<Vec<StoredEvent>, StoreError> {
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
             events.push(self.stored_event(row).await?);
@@ -317,6 +342,7 @@ impl Store {
             },
             finality,
             turn: row.turn.cast_unsigned(),
+            published: row.published,
         })
     }
 }
@@ -331,7 +357,7 @@ pub(crate) const fn origin_number(origin: Origin) -> i64 {
 }
 
 // An open end is u64::MAX, which SQL's integers do not have.
-fn number(block: u64) -> i64 {
+pub(crate) fn number(block: u64) -> i64 {
     i64::try_from(block).unwrap_or(i64::MAX)
 }
 

@@ -4,7 +4,42 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Store, StoreError, db::tx};
+use crate::{
+    Store, StoreError,
+    db::{read, tx},
+};
+
+/// Who must still hold which lease for a commit to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence<'a> {
+    /// The lease.
+    pub lease: &'a str,
+    /// Its owner.
+    pub owner: &'a str,
+}
+
+/// Refuses the transaction unless the fence's lease has its owner; the share lock makes a taker wait for its end.
+macro_rules! check_fence {
+    ($tx:ident, $D:ident, $fence:expr) => {{
+        if let Some(fence) = &$fence {
+            let share = if <$D as $crate::db::Dialect>::POSTGRES { "FOR SHARE" } else { "" };
+            let statement = format!("SELECT 1 FROM lease WHERE name = $1 AND owner = $2 {share}");
+            let held: Option<i32> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+                .bind(fence.lease)
+                .bind(fence.owner)
+                .fetch_optional(&mut *$tx)
+                .await?;
+            if held.is_none() {
+                return Err($crate::lease::deposed(fence).into());
+            }
+        }
+    }};
+}
+pub(crate) use check_fence;
+
+pub(crate) fn deposed(fence: &Fence<'_>) -> StoreError {
+    StoreError::Fenced(format!("{} does not hold the lease {} any more", fence.owner, fence.lease))
+}
 
 impl Store {
     /// Takes or renews a lease; says whether `owner` holds it now.
@@ -34,6 +69,25 @@ impl Store {
                 .await?)
         })?;
         Ok(holder.as_deref() == Some(owner))
+    }
+
+    /// Who holds a lease, and until when. It may have expired.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lease_holder(&self, name: &str) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let row: Option<(String, i64)> = read!(self, "lease_holder", |db, D| {
+            Ok(sqlx::query_as("SELECT owner, expires FROM lease WHERE name = $1")
+                .bind(name)
+                .fetch_optional(db)
+                .await?)
+        })?;
+        row.map(|(owner, expires)| {
+            let expires =
+                Timestamp::from_millisecond(expires).map_err(|error| StoreError::corrupt("lease", error))?;
+            Ok((owner, expires))
+        })
+        .transpose()
     }
 
     /// Gives a lease back, if `owner` still holds it.

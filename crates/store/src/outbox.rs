@@ -67,7 +67,7 @@ impl Store {
 
     /// The lane of a chain's messages.
     pub fn lane_of_chain(name: &domain::ChainName) -> String {
-        crate::commit::chain_lane(name)
+        crate::rows::chain_lane(name)
     }
 
     /// The lane of notifications to be sent.

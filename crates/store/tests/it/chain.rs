@@ -1,11 +1,11 @@
 //! Blocks, events, checkpoint and outbox.
 
-use domain::{BlockRef, Content, Event, Finality, Header};
-use store::{BackfillCommit, ChainCommit, Committed, EventQuery, Publish, Store, StoreError};
+use domain::{Content, EventId, Finality, Origin};
+use store::{BackfillCommit, ChainCommit, Committed, EventKey, EventQuery, Publish, StoreError};
 
 use crate::{
     on_both,
-    world::{CHAIN, World, block, header},
+    world::{CHAIN, World, all, block, header},
 };
 
 on_both!(
@@ -19,58 +19,28 @@ on_both!(
     pages_of_events_join_without_gap_or_repeat,
     a_lease_has_one_holder_until_it_ends,
     finality_never_moves_back,
+    what_was_never_told_is_not_taken_back,
+    the_past_that_a_reorg_brings_is_told_only_when_asked,
 );
-
-async fn commit(
-    world: &World,
-    expected: Option<BlockRef>,
-    ancestor: Option<BlockRef>,
-    headers: &[Header],
-    events: &[Event],
-) -> Result<Committed, StoreError> {
-    let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or_else(|| block(0, 0));
-    world
-        .store
-        .commit_chain(&ChainCommit {
-            chain: CHAIN,
-            name: &world.name,
-            expected_tip: expected,
-            ancestor,
-            headers,
-            events,
-            tip,
-            now: world.now,
-        })
-        .await
-}
-
-fn all() -> EventQuery {
-    EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 1000 }
-}
-
-async fn messages(world: &World) -> anyhow::Result<Vec<String>> {
-    let rows = world.store.outbox_page(&Store::lane_of_chain(&world.name), 1000).await?;
-    Ok(rows.into_iter().map(|row| row.message.id).collect())
-}
 
 async fn a_commit_stores_blocks_events_messages_and_checkpoint_together(world: &World) -> anyhow::Result<()> {
     let event = world.event(block(1, 1), 0, 1);
-    let done = commit(world, None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
+    let done = world.commit(None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
     assert_eq!(done, Committed { seen: 1, orphaned: 0 });
     let chain = world.store.chain(CHAIN).await?.expect("registered");
     assert_eq!(chain.tip, Some(block(1, 1)));
     assert_eq!(world.store.recent_blocks(CHAIN, 10).await?, [block(1, 1)]);
-    assert_eq!(messages(world).await?, [format!("{}:seen", event.id)]);
+    assert_eq!(world.messages().await?, [format!("{}:seen", event.id)]);
     assert_eq!(world.store.unmatched(jiff::Timestamp::MAX, 10).await?.len(), 1);
     Ok(())
 }
 
 async fn a_commit_on_another_tip_is_refused_and_changes_nothing(world: &World) -> anyhow::Result<()> {
-    commit(world, None, None, &[header(1, 1, 1)], &[]).await?;
+    world.commit(None, None, &[header(1, 1, 1)], &[]).await?;
     let refused =
-        commit(world, Some(block(1, 9)), None, &[header(2, 1, 1)], &[world.event(block(2, 1), 0, 1)]).await;
+        world.commit(Some(block(1, 9)), None, &[header(2, 1, 1)], &[world.event(block(2, 1), 0, 1)]).await;
     assert!(matches!(refused, Err(StoreError::Fenced(_))), "{refused:?}");
-    let refused = commit(world, None, None, &[header(2, 1, 1)], &[]).await;
+    let refused = world.commit(None, None, &[header(2, 1, 1)], &[]).await;
     assert!(matches!(refused, Err(StoreError::Fenced(_))), "{refused:?}");
     assert_eq!(world.store.chain(CHAIN).await?.expect("registered").tip, Some(block(1, 1)));
     assert!(world.store.events(&all()).await?.is_empty());
@@ -80,13 +50,13 @@ async fn a_commit_on_another_tip_is_refused_and_changes_nothing(world: &World) -
 async fn a_reorg_marks_events_orphaned_and_tells_it_in_order(world: &World) -> anyhow::Result<()> {
     let old = world.event(block(2, 1), 0, 1);
     let new = world.event(block(2, 2), 0, 2);
-    commit(world, None, None, &[header(1, 1, 1), header(2, 1, 1)], std::slice::from_ref(&old)).await?;
-    let done =
-        commit(world, Some(block(2, 1)), Some(block(1, 1)), &[header(2, 2, 1)], std::slice::from_ref(&new))
-            .await?;
+    world.commit(None, None, &[header(1, 1, 1), header(2, 1, 1)], std::slice::from_ref(&old)).await?;
+    let done = world
+        .commit(Some(block(2, 1)), Some(block(1, 1)), &[header(2, 2, 1)], std::slice::from_ref(&new))
+        .await?;
     assert_eq!(done, Committed { seen: 1, orphaned: 1 });
     assert_eq!(
-        messages(world).await?,
+        world.messages().await?,
         [format!("{}:seen", old.id), format!("{}:orphaned", old.id), format!("{}:seen", new.id)]
     );
     assert_eq!(world.store.recent_blocks(CHAIN, 10).await?, [block(1, 1), block(2, 2)]);
@@ -100,11 +70,11 @@ async fn a_reorg_marks_events_orphaned_and_tells_it_in_order(world: &World) -> a
 async fn a_block_that_comes_back_restores_its_events_under_a_new_turn(world: &World) -> anyhow::Result<()> {
     let event = world.event(block(2, 1), 0, 1);
     let events = std::slice::from_ref(&event);
-    commit(world, None, None, &[header(1, 1, 1), header(2, 1, 1)], events).await?;
-    commit(world, Some(block(2, 1)), Some(block(1, 1)), &[header(2, 2, 1)], &[]).await?;
-    commit(world, Some(block(2, 2)), Some(block(1, 1)), &[header(2, 1, 1)], events).await?;
+    world.commit(None, None, &[header(1, 1, 1), header(2, 1, 1)], events).await?;
+    world.commit(Some(block(2, 1)), Some(block(1, 1)), &[header(2, 2, 1)], &[]).await?;
+    world.commit(Some(block(2, 2)), Some(block(1, 1)), &[header(2, 1, 1)], events).await?;
     assert_eq!(
-        messages(world).await?,
+        world.messages().await?,
         [format!("{}:seen", event.id), format!("{}:orphaned", event.id), format!("{}:seen:2", event.id)]
     );
     let stored = world.store.events(&all()).await?;
@@ -114,7 +84,7 @@ async fn a_block_that_comes_back_restores_its_events_under_a_new_turn(world: &Wo
 
 async fn an_event_reads_back_exactly_and_in_abi_order(world: &World) -> anyhow::Result<()> {
     let event = world.event(block(1, 1), 3, 1);
-    commit(world, None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
+    world.commit(None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
     let stored = world.store.events(&all()).await?;
     assert_eq!(stored[0].event, event);
     assert_eq!(
@@ -131,7 +101,7 @@ async fn an_undecoded_log_is_kept_raw_with_its_reason(world: &World) -> anyhow::
         data: vec![1, 2, 3].into(),
         reason: "too few topics".into(),
     };
-    commit(world, None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
+    world.commit(None, None, &[header(1, 1, 1)], std::slice::from_ref(&event)).await?;
     assert_eq!(world.store.events(&all()).await?[0].event, event);
     Ok(())
 }
@@ -142,16 +112,11 @@ async fn backfill_moves_only_its_own_cursor_and_publishes_only_when_asked(
     let event = world.event(block(5, 1), 0, 1);
     let contracts = [(world.contract.clone(), 0, 10)];
     let piece = |publish| BackfillCommit {
-        chain: CHAIN,
-        name: &world.name,
         contracts: &contracts,
-        block: None,
-        events: std::slice::from_ref(&event),
-        publish,
-        now: world.now,
+        ..world.backfill_commit(std::slice::from_ref(&event), publish)
     };
     assert_eq!(world.store.commit_backfill(&piece(Publish::No)).await?.seen, 1);
-    assert!(messages(world).await?.is_empty());
+    assert!(world.messages().await?.is_empty());
     let again = world.store.commit_backfill(&piece(Publish::Yes)).await;
     assert!(matches!(again, Err(StoreError::Fenced(_))), "{again:?}");
     let cursor = &world.store.contract_cursors(CHAIN).await?[0];
@@ -166,7 +131,7 @@ async fn pages_of_events_join_without_gap_or_repeat(world: &World) -> anyhow::Re
             world.event(block(number, 1), log, u8::try_from(number * 10 + log).expect("small"))
         })
         .collect();
-    commit(world, None, None, &[header(1, 1, 1), header(2, 1, 1), header(3, 1, 1)], &events).await?;
+    world.commit(None, None, &[header(1, 1, 1), header(2, 1, 1), header(3, 1, 1)], &events).await?;
     let mut seen = Vec::new();
     let mut after = None;
     loop {
@@ -199,5 +164,42 @@ async fn finality_never_moves_back(world: &World) -> anyhow::Result<()> {
     world.store.note_heads(CHAIN, 9, Some(7), None, world.now).await?;
     let chain = world.store.chain(CHAIN).await?.expect("registered");
     assert_eq!((chain.head, chain.safe, chain.finalized), (Some(9), Some(8), Some(6)));
+    Ok(())
+}
+
+// The last of blocks 1 and 2 is of the past; a reorg replaces it.
+async fn reorg_of_the_past(world: &World, publish: Publish) -> anyhow::Result<[domain::Event; 2]> {
+    let past =
+        |branch| domain::Event { origin: Origin::Backfill, ..world.event(block(2, branch), 0, branch) };
+    let (old, new) = (past(1), past(2));
+    world.commit(None, None, &[header(1, 1, 1), header(2, 1, 1)], &[]).await?;
+    world.store.commit_backfill(&world.backfill_commit(std::slice::from_ref(&old), publish)).await?;
+    let live = world.event(block(3, 2), 0, 3);
+    let (headers, events) = ([header(2, 2, 1), header(3, 2, 2)], [new.clone(), live]);
+    let reorg = world.chain_commit(Some(block(2, 1)), Some(block(1, 1)), &headers, &events);
+    let done = world.store.commit_chain(&ChainCommit { publish, ..reorg }).await?;
+    assert_eq!(done, Committed { seen: 2, orphaned: 1 });
+    Ok([old, new])
+}
+
+async fn what_was_never_told_is_not_taken_back(world: &World) -> anyhow::Result<()> {
+    let [old, _] = reorg_of_the_past(world, Publish::News).await?;
+    let live = EventId::derive(CHAIN, block(3, 2).hash, 0);
+    assert_eq!(world.messages().await?, [format!("{live}:seen")]);
+    // Matching looks at it all the same: a replay may have made hits.
+    assert!(world.store.unmatched(jiff::Timestamp::MAX, 10).await?.contains(&EventKey::of(&old)));
+    Ok(())
+}
+
+async fn the_past_that_a_reorg_brings_is_told_only_when_asked(world: &World) -> anyhow::Result<()> {
+    let [old, new] = reorg_of_the_past(world, Publish::Yes).await?;
+    let live = EventId::derive(CHAIN, block(3, 2).hash, 0);
+    let expected = [
+        format!("{}:seen", old.id),
+        format!("{}:orphaned", old.id),
+        format!("{}:seen", new.id),
+        format!("{live}:seen"),
+    ];
+    assert_eq!(world.messages().await?, expected);
     Ok(())
 }

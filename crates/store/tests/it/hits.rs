@@ -7,7 +7,7 @@ use domain::{
     NotificationState, Strategy, Watch, WindowAdd, WindowKey, WindowRule, message::send_message,
 };
 use jiff::{SignedDuration, Timestamp};
-use store::{Bundle, ChainCommit, Closed, EventKey, HitOutcome, NewHit, StoredEvent};
+use store::{Bundle, Closed, EventKey, HitOutcome, NewHit, StoredEvent};
 
 use crate::{
     on_both,
@@ -30,19 +30,7 @@ async fn seen(world: &World, number: u64, branch: u8, tx: u8) -> anyhow::Result<
     let tip = world.store.chain(CHAIN).await?.and_then(|chain| chain.tip);
     let event = world.event(block(number, branch), 0, tx);
     let ancestor = tip.filter(|tip| tip.number >= number).map(|_| block(number - 1, 1));
-    world
-        .store
-        .commit_chain(&ChainCommit {
-            chain: CHAIN,
-            name: &world.name,
-            expected_tip: tip,
-            ancestor,
-            headers: &[header(number, branch, 1)],
-            events: std::slice::from_ref(&event),
-            tip: block(number, branch),
-            now: world.now,
-        })
-        .await?;
+    world.commit(tip, ancestor, &[header(number, branch, 1)], std::slice::from_ref(&event)).await?;
     Ok(world.store.events_by_keys(&[EventKey::of(&event)]).await?.remove(0))
 }
 

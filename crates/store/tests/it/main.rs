@@ -1,8 +1,14 @@
 //! One conformance suite, run on PostgreSQL and on SQLite.
 
+mod audits;
 mod chain;
+mod contracts;
 mod delivery;
+mod finality;
 mod hits;
+mod opening;
+mod replays;
+mod rewinds;
 mod world;
 
 /// Runs each test on both dialects.

@@ -9,7 +9,10 @@ use domain::{
     Header, LogicalId, Origin, ParamType, Value,
 };
 use jiff::Timestamp;
-use store::{ContractCursor, Store};
+use store::{
+    BackfillCommit, ChainCommit, ChainRow, Committed, ContractCursor, EventQuery, Publish, Store, StoreError,
+    StoredEvent,
+};
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -40,10 +43,76 @@ impl World {
         let now = Timestamp::from_second(1_700_000_000)?;
         let world = Self { store, now, name: "anvil".parse()?, contract: "token".parse()?, _dir: dir };
         world.store.register_chain(CHAIN, &world.name, now).await?;
-        let cursor =
-            ContractCursor { name: world.contract.clone(), start_block: 0, next_block: 0, live_from: 100 };
-        world.store.register_contracts(CHAIN, &[cursor]).await?;
+        world.store.settle_contracts(CHAIN, &[cursor("token", 0, 99)], 99).await?;
         Ok(world)
+    }
+
+    /// Commits blocks on `expected`, or on `ancestor` in a reorg.
+    pub(crate) async fn commit(
+        &self,
+        expected: Option<BlockRef>,
+        ancestor: Option<BlockRef>,
+        headers: &[Header],
+        events: &[Event],
+    ) -> Result<Committed, StoreError> {
+        self.store.commit_chain(&self.chain_commit(expected, ancestor, headers, events)).await
+    }
+
+    pub(crate) fn chain_commit<'a>(
+        &'a self,
+        expected_tip: Option<BlockRef>,
+        ancestor: Option<BlockRef>,
+        headers: &'a [Header],
+        events: &'a [Event],
+    ) -> ChainCommit<'a> {
+        let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or_else(|| block(0, 0));
+        ChainCommit {
+            chain: CHAIN,
+            name: &self.name,
+            expected_tip,
+            ancestor,
+            headers,
+            events,
+            children: &[],
+            publish: Publish::News,
+            tip,
+            fence: None,
+            now: self.now,
+        }
+    }
+
+    pub(crate) fn backfill_commit<'a>(&'a self, events: &'a [Event], publish: Publish) -> BackfillCommit<'a> {
+        BackfillCommit {
+            chain: CHAIN,
+            name: &self.name,
+            contracts: &[],
+            block: None,
+            events,
+            children: &[],
+            publish,
+            fence: None,
+            now: self.now,
+        }
+    }
+
+    /// The ids of the messages in the chain's lane, in order.
+    pub(crate) async fn messages(&self) -> anyhow::Result<Vec<String>> {
+        let rows = self.store.outbox_page(&Store::lane_of_chain(&self.name), 1000).await?;
+        Ok(rows.into_iter().map(|row| row.message.id).collect())
+    }
+
+    /// The canonical events, in order.
+    pub(crate) async fn canonical(&self) -> anyhow::Result<Vec<StoredEvent>> {
+        Ok(self.store.events(&all()).await?)
+    }
+
+    pub(crate) async fn row(&self) -> anyhow::Result<ChainRow> {
+        self.store.chain(CHAIN).await?.context("the chain is registered")
+    }
+
+    /// Notes `finalized` as the finalized block.
+    pub(crate) async fn finalize(&self, finalized: u64) -> anyhow::Result<()> {
+        Ok(self.store.note_heads(CHAIN, finalized, None, Some(finalized), self.now).await?)
     }
 
     pub(crate) fn event(&self, block: BlockRef, log_index: u64, tx: u8) -> Event {
@@ -75,6 +144,21 @@ impl World {
             content: Content::Decoded { schema: Arc::new(schema), params },
             origin: Origin::Live,
         }
+    }
+}
+
+pub(crate) fn all() -> EventQuery {
+    EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 1000 }
+}
+
+/// What ingest wants for a contract that is read from `start` on when the tip is at `tip`.
+pub(crate) fn cursor(name: &str, start: u64, tip: u64) -> ContractCursor {
+    ContractCursor {
+        name: name.parse().expect("a name"),
+        start_block: start,
+        next_block: start,
+        live_from: start.max(tip + 1),
+        fingerprint: "one".to_owned(),
     }
 }
 

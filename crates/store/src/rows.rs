@@ -1,0 +1,115 @@
+//! Blocks and events as rows in bulk, and the small integers that stand for their names. Must not know when they are
+//! written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use alloy_primitives::B256;
+use domain::{BlockRef, ChainId, ChainName, Content, Event, Header};
+use jiff::Timestamp;
+
+use crate::{
+    Publish, Store, StoreError,
+    bulk::Bulk,
+    event::{EventKey, key_bulk, origin_number, params_text, schema_of},
+};
+
+/// The rows that events refer to, in their order.
+pub(crate) struct Ids {
+    contracts: Vec<i64>,
+    schemas: Vec<Option<i64>>,
+}
+
+impl Store {
+    pub(crate) async fn ids_of(&self, events: &[Event]) -> Result<Ids, StoreError> {
+        let mut ids =
+            Ids { contracts: Vec::with_capacity(events.len()), schemas: Vec::with_capacity(events.len()) };
+        // The events of a piece share few names and schemas; a schema is known by its place here, as hashing it takes
+        // longer than all the rest.
+        let (mut contracts, mut schemas) = (HashMap::new(), HashMap::new());
+        for event in events {
+            let contract = match contracts.get(&event.contract) {
+                Some(id) => *id,
+                None => {
+                    let id = i64::from(self.contract_id(event.chain, &event.contract).await?);
+                    contracts.insert(&event.contract, id);
+                    id
+                }
+            };
+            ids.contracts.push(contract);
+            ids.schemas.push(match schema_of(&event.content) {
+                Some(schema) => Some(match schemas.get(&Arc::as_ptr(schema).addr()) {
+                    Some(id) => *id,
+                    None => {
+                        let id = i64::from(self.schema_id(schema).await?);
+                        schemas.insert(Arc::as_ptr(schema).addr(), id);
+                        id
+                    }
+                }),
+                None => None,
+            });
+        }
+        Ok(ids)
+    }
+}
+
+/// The outbox lane of a chain: its messages keep their order.
+pub(crate) fn chain_lane(name: &ChainName) -> String {
+    format!("chain:{name}")
+}
+
+pub(crate) fn block_bulk(chain: ChainId, headers: &[Header]) -> Bulk {
+    Bulk::new()
+        .numbers("number", headers.iter().map(|header| header.block.number.cast_signed()))
+        .bytes("hash", headers.iter().map(|header| header.block.hash))
+        .bytes("parent_hash", headers.iter().map(|header| header.parent))
+        .numbers("timestamp", headers.iter().map(|header| header.timestamp.cast_signed()))
+        .same_number("chain_id", chain.0.cast_signed())
+}
+
+pub(crate) fn place_bulk(chain: ChainId, blocks: &[BlockRef]) -> Bulk {
+    Bulk::new()
+        .numbers("number", blocks.iter().map(|block| block.number.cast_signed()))
+        .bytes("hash", blocks.iter().map(|block| block.hash))
+        .same_number("chain_id", chain.0.cast_signed())
+}
+
+pub(crate) fn unmatched_bulk(rows: &[(EventKey, i64)], now: Timestamp) -> Bulk {
+    let keys: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
+    key_bulk(&keys)
+        .numbers("version", rows.iter().map(|(_, version)| *version))
+        .numbers("since", rows.iter().map(|_| now.as_millisecond()))
+}
+
+/// Events of one chain as rows. The columns that only undecoded ones have are left out where there are none.
+pub(crate) fn event_bulk(chain: ChainId, events: &[Event], ids: &Ids, publish: Publish) -> Bulk {
+    let bulk = Bulk::new()
+        .numbers("block_number", events.iter().map(|event| event.block.number.cast_signed()))
+        .numbers("log_index", events.iter().map(|event| event.log_index.cast_signed()))
+        .bytes("block_hash", events.iter().map(|event| event.block.hash))
+        .uuids("event_id", events.iter().map(|event| event.id.0))
+        .uuids("logical_id", events.iter().map(|event| event.logical.0))
+        .numbers("block_timestamp", events.iter().map(|event| event.block_timestamp.cast_signed()))
+        .bytes("tx_hash", events.iter().map(|event| event.tx_hash))
+        .numbers("tx_index", events.iter().map(|event| event.tx_index.cast_signed()))
+        .bytes("address", events.iter().map(|event| event.address))
+        .numbers("contract_id", ids.contracts.iter().copied())
+        .maybe_numbers("schema_id", ids.schemas.iter().copied())
+        .json("params", events.iter().map(|event| params_text(&event.content)))
+        .numbers("origin", events.iter().map(|event| origin_number(event.origin)))
+        .same_number("chain_id", chain.0.cast_signed())
+        .bools("published", events.iter().map(|event| publish.tells(event)));
+    if ids.schemas.iter().all(Option::is_some) { bulk } else { with_raw(bulk, events) }
+}
+
+fn with_raw(bulk: Bulk, events: &[Event]) -> Bulk {
+    let raw = |event: &Event| match &event.content {
+        Content::Decoded { .. } => (None, None, None),
+        Content::Undecoded { topics, data, reason } => {
+            let topics: Vec<u8> = topics.iter().flat_map(|topic: &B256| topic.0).collect();
+            (Some(topics), Some(data.to_vec()), Some(reason.replace('\0', "")))
+        }
+    };
+    bulk.maybe_bytes("raw_topics", events.iter().map(|event| raw(event).0))
+        .maybe_bytes("raw_data", events.iter().map(|event| raw(event).1))
+        .maybe_texts("reason", events.iter().map(|event| raw(event).2))
+}
