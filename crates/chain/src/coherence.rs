@@ -14,24 +14,27 @@ pub(crate) fn check(query: &LogQuery, filter: &LogFilter, logs: &mut [RawLog]) -
     let addresses: HashSet<&Address> = filter.addresses.iter().collect();
     let topics: HashSet<&B256> = filter.topics0.iter().collect();
     for log in logs.iter() {
-        let at = place(log);
         match query {
             LogQuery::Block(block) if log.block != *block => {
-                return Err(format!("asked for block {block}, it gave {at} of block {}", log.block));
+                return Err(format!(
+                    "asked for block {block}, it gave {} of block {}",
+                    place(log),
+                    log.block
+                ));
             }
             LogQuery::Range { from, to } if !(*from..=*to).contains(&log.block.number) => {
-                return Err(format!("asked for blocks {from} to {to}, it gave {at}"));
+                return Err(format!("asked for blocks {from} to {to}, it gave {}", place(log)));
             }
             LogQuery::Block(_) | LogQuery::Range { .. } => {}
         }
         if log.removed {
-            return Err(format!("{at} is marked as removed inside an answer"));
+            return Err(format!("{} is marked as removed inside an answer", place(log)));
         }
         if !addresses.is_empty() && !addresses.contains(&log.address) {
-            return Err(format!("{at} is from {}, which was not asked for", log.address));
+            return Err(format!("{} is from {}, which was not asked for", place(log), log.address));
         }
         if !topics.is_empty() && !log.topics.first().is_some_and(|topic| topics.contains(topic)) {
-            return Err(format!("{at} has a topic 0 that was not asked for"));
+            return Err(format!("{} has a topic 0 that was not asked for", place(log)));
         }
     }
     consecutive(logs)

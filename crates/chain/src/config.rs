@@ -33,6 +33,18 @@ pub struct NodeConfig {
     pub backoff_min: Duration,
     /// The longest wait after failures of a URL.
     pub backoff_max: Duration,
+    /// After the head has moved this far, the finality tags are asked for again.
+    pub tags_blocks: u64,
+    /// After this long, the finality tags are asked for again, if the head has moved at all.
+    pub tags_interval: Duration,
+    /// How many blocks a URL may be behind the best one before another is preferred.
+    pub lag_max: u64,
+    /// How often the head of a URL that is not in use is asked for.
+    pub look_around_interval: Duration,
+    /// How long a URL is kept out of use after its first lie; twice as long after each further one.
+    pub quarantine: Duration,
+    /// The longest that a URL is kept out of use after a lie.
+    pub quarantine_max: Duration,
     /// How many announcements are kept for a reader that is slow to fetch them.
     pub max_wakes: usize,
 }
@@ -54,6 +66,12 @@ impl NodeConfig {
             subscription_retry: Duration::from_secs(600),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
+            tags_blocks: 16,
+            tags_interval: Duration::from_secs(30),
+            lag_max: 5,
+            look_around_interval: Duration::from_secs(30),
+            quarantine: Duration::from_secs(600),
+            quarantine_max: Duration::from_secs(24 * 3_600),
             max_wakes: 512,
         }
     }

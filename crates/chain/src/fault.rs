@@ -27,8 +27,12 @@ pub(crate) enum Fault {
         detail: String,
         suggested_blocks: Option<u64>,
     },
+    /// The provider asked for a wait that is not over: nothing was sent.
+    Held(Duration),
     UnknownBlock,
     Incoherent(String),
+    /// An answer that is proved wrong.
+    Lie(String),
     Unsupported(String),
     Reverted(String),
 }
@@ -44,7 +48,9 @@ impl Fault {
                 | Self::Denied(_)
                 | Self::WrongChain(_)
                 | Self::RateLimited { .. }
+                | Self::Held(_)
                 | Self::Incoherent(_)
+                | Self::Lie(_)
         )
     }
 
@@ -52,10 +58,11 @@ impl Fault {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(_) | Self::Refused(_) | Self::NotJsonRpc(_) | Self::Denied(_) => "unavailable",
-            Self::RateLimited { .. } => "rate_limited",
+            Self::RateLimited { .. } | Self::Held(_) => "rate_limited",
             Self::RangeTooLarge { .. } => "range_too_large",
             Self::UnknownBlock => "unknown_block",
             Self::Incoherent(_) | Self::WrongChain(_) => "incoherent",
+            Self::Lie(_) => "lie",
             Self::Unsupported(_) => "unsupported",
             Self::Reverted(_) => "reverted",
         }
@@ -71,9 +78,11 @@ impl Fault {
             | Self::RateLimited { detail, .. }
             | Self::RangeTooLarge { detail, .. }
             | Self::Incoherent(detail)
+            | Self::Lie(detail)
             | Self::Unsupported(detail)
             | Self::Reverted(detail) => detail.clone(),
             Self::UnknownBlock => "unknown block".to_owned(),
+            Self::Held(left) => format!("it asked for a wait, of which {:.1} s are left", left.as_secs_f64()),
             Self::WrongChain(served) => format!("it serves chain {served}"),
         }
     }
@@ -93,11 +102,14 @@ impl Fault {
                 detail: format!("it refuses us ({detail}): check the key in the URL"),
             },
             Self::RateLimited { retry_after, .. } => ChainError::RateLimited { url, detail, retry_after },
+            Self::Held(left) => ChainError::RateLimited { url, detail, retry_after: Some(left) },
             Self::RangeTooLarge { suggested_blocks, .. } => {
                 ChainError::RangeTooLarge { url, detail, suggested_blocks }
             }
             Self::UnknownBlock => ChainError::UnknownBlock { url, block: asked.to_owned() },
-            Self::Incoherent(_) | Self::WrongChain(_) => ChainError::Incoherent { url, detail },
+            Self::Incoherent(_) | Self::Lie(_) | Self::WrongChain(_) => {
+                ChainError::Incoherent { url, detail }
+            }
             Self::Unsupported(_) => ChainError::Unsupported { url, method, detail },
             Self::Reverted(_) => ChainError::Reverted { detail },
         }
@@ -116,10 +128,10 @@ impl Fault {
             Self::WrongChain(served) => {
                 ConnectError::WrongChain { url, served, chain: chain.clone(), expected }
             }
-            Self::NotJsonRpc(_) | Self::Incoherent(_) | Self::Unsupported(_) => {
+            Self::NotJsonRpc(_) | Self::Incoherent(_) | Self::Lie(_) | Self::Unsupported(_) => {
                 ConnectError::NotJsonRpc { url, detail }
             }
-            Self::Refused(_) | Self::Denied(_) | Self::RateLimited { .. } => {
+            Self::Refused(_) | Self::Denied(_) | Self::RateLimited { .. } | Self::Held(_) => {
                 ConnectError::Refused { url, detail }
             }
             Self::Unavailable(_) | Self::RangeTooLarge { .. } | Self::UnknownBlock | Self::Reverted(_) => {

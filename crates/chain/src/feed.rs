@@ -20,12 +20,14 @@ use tokio::{
 
 use crate::{
     NodeConfig,
+    choice::Choice,
     fault::Fault,
     health::FeedState,
     limits::{INTERVAL_HEADS, STALL_INTERVALS},
+    pool::Pool,
     questions::BY_NUMBER,
     session::{Announced, SUBSCRIBE, Session},
-    upstream::{Pool, Upstream},
+    upstream::Upstream,
     wire::{self, WireHeader, WireLog},
 };
 
@@ -34,28 +36,35 @@ type Filters = Option<Arc<[LogFilter]>>;
 /// The shortest wait that is worth sleeping for.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The number of what was not announced, and does not grow old.
+const NEVER_OLD: u64 = u64::MAX;
+
 /// The reader's end. Dropping it ends the task.
 pub(crate) struct Feed {
     filters: watch::Sender<Filters>,
-    wakes: Mutex<mpsc::Receiver<Wake>>,
+    wakes: Mutex<mpsc::Receiver<(u64, Wake)>>,
+    choice: Arc<Choice>,
     lost: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
 impl Feed {
-    pub(crate) fn start(pool: Arc<Pool>) -> Self {
+    pub(crate) fn start(pool: Arc<Pool>, choice: Arc<Choice>) -> Self {
         let (sender, wakes) = mpsc::channel(pool.shared.config.max_wakes.max(1));
         let (filters, wanted) = watch::channel(None);
         let lost = Arc::new(AtomicBool::new(false));
         let task = Feeder {
             pool,
+            pinned: choice.watch(),
+            choice: Arc::clone(&choice),
             filters: wanted,
             out: Outbox { sender, lost: Arc::clone(&lost) },
             head: None,
             said_polling: false,
             quiet: false,
         };
-        Self { filters, wakes: Mutex::new(wakes), lost, task: tokio::spawn(task.run()).abort_handle() }
+        let task = tokio::spawn(task.run()).abort_handle();
+        Self { filters, wakes: Mutex::new(wakes), choice, lost, task }
     }
 
     /// The next announcement, within `limit`.
@@ -74,10 +83,14 @@ impl Feed {
                 while wakes.try_recv().is_ok() {}
                 return Wake::Reconnected;
             }
-            match wakes.recv().await {
-                Some(wake) => wake,
-                // The task is gone; the reader's own interval remains.
-                None => std::future::pending().await,
+            loop {
+                match wakes.recv().await {
+                    // The reader knows this head, or a newer one: of a burst only the last one wakes it.
+                    Some((number, Wake::Head(_))) if self.choice.is_old(number) => {}
+                    Some((_, wake)) => return wake,
+                    // The task is gone; the reader's own interval remains.
+                    None => std::future::pending().await,
+                }
             }
         };
         tokio::time::timeout(limit, wait).await.ok()
@@ -92,13 +105,18 @@ impl Drop for Feed {
 
 /// The task's end of the queue. It never waits: a reader that is behind loses announcements, and is told.
 struct Outbox {
-    sender: mpsc::Sender<Wake>,
+    // Heads with their number among the announced ones.
+    sender: mpsc::Sender<(u64, Wake)>,
     lost: Arc<AtomicBool>,
 }
 
 impl Outbox {
     fn send(&self, wake: Wake) {
-        if self.sender.try_send(wake).is_err() {
+        self.send_numbered(NEVER_OLD, wake);
+    }
+
+    fn send_numbered(&self, number: u64, wake: Wake) {
+        if self.sender.try_send((number, wake)).is_err() {
             self.lost();
         }
     }
@@ -111,6 +129,8 @@ impl Outbox {
 /// The task.
 struct Feeder {
     pool: Arc<Pool>,
+    choice: Arc<Choice>,
+    pinned: watch::Receiver<usize>,
     filters: watch::Receiver<Filters>,
     out: Outbox,
     /// The head that was announced last.
@@ -132,6 +152,8 @@ enum Plan {
 enum End {
     Broken(Fault),
     Stalled(Duration),
+    /// Another URL is better to listen to.
+    Moved,
     Unwanted,
 }
 
@@ -149,22 +171,30 @@ impl Feeder {
         }
     }
 
-    /// The first URL that may have subscriptions, else the first that answers, else patience.
+    /// The fittest URL that may have subscriptions, unless it is much worse than one without; else the fittest that
+    /// answers, else patience.
     fn plan(&self) -> Plan {
         let now = self.pool.shared.clock.now();
-        let mut ready = None;
-        let mut wait = self.pool.shared.config.backoff_max;
-        for (index, upstream) in self.pool.upstreams.iter().enumerate() {
-            let health = upstream.health();
-            if let Some(left) = health.demoted_for(now) {
-                wait = wait.min(left);
-            } else if upstream.endpoint.can_subscribe() && health.may_subscribe(now) {
-                return Plan::Subscribe(index);
-            } else {
-                ready = ready.or(Some(index));
-            }
+        let near = self.worth_listening();
+        if let Some(wait) = self.pool.upstreams[near[0]].health().demoted_for(now) {
+            return Plan::Wait(wait.max(TICK).min(self.pool.shared.config.backoff_max));
         }
-        ready.map_or_else(|| Plan::Wait(wait.max(TICK)), Plan::Poll)
+        let subscribes = near.iter().find(|index| self.pool.upstreams[**index].can_announce(now));
+        subscribes.map_or(Plan::Poll(near[0]), |index| Plan::Subscribe(*index))
+    }
+
+    /// Never empty.
+    fn worth_listening(&self) -> Vec<usize> {
+        let pinned = self.choice.pinned();
+        if self.choice.fixed { vec![pinned] } else { self.pool.worth_listening(pinned) }
+    }
+
+    /// Whether to listen to another URL than this one: because this one lied, or because a better one announces too.
+    fn is_outdone(&self, index: usize) -> bool {
+        let now = self.pool.shared.clock.now();
+        let best = self.worth_listening()[0];
+        let better = best != index && self.pool.upstreams[best].can_announce(now);
+        better || (best != index && self.pool.upstreams[index].is_quarantined(now))
     }
 
     fn wanted(&mut self) -> Arc<[LogFilter]> {
@@ -178,7 +208,10 @@ impl Feeder {
         let (chain, url) = (&pool.shared.config.chain, upstream.endpoint.redacted());
         let link = match upstream.link().await {
             Ok(link) => link,
-            Err(fault) => return upstream.note(SUBSCRIBE, &fault),
+            Err(fault) => {
+                upstream.note(SUBSCRIBE, &fault);
+                return;
+            }
         };
         let session = match Session::open(upstream, Arc::clone(&link), &filters).await {
             Ok(session) => session,
@@ -201,6 +234,8 @@ impl Feeder {
         self.out.send(Wake::Reconnected);
         let end = self.listen(upstream, session).await;
         upstream.set_feed(FeedState::Idle);
+        // What is announced from here on is not heard: the last head may be an old one.
+        self.choice.forget(index);
         match end {
             End::Broken(fault) => {
                 let why = upstream.endpoint.clean(&fault.detail());
@@ -217,6 +252,7 @@ impl Feeder {
                 metrics::counter!("chainbell_rpc_reconnects_total", "chain" => chain.to_string())
                     .increment(1);
             }
+            End::Moved => tracing::info!(%chain, url, "another node is listened to"),
             End::Unwanted => return,
         }
         upstream.forget(&link).await;
@@ -230,7 +266,10 @@ impl Feeder {
         loop {
             tokio::select! {
                 announced = session.next() => match announced {
-                    Announced::Head(raw) => if let Some(header) = self.announce_head(&raw) {
+                    Announced::Head(raw) => if let Some(header) = self.announce_head(upstream.index, &raw) {
+                        if self.is_outdone(upstream.index) {
+                            return End::Moved;
+                        }
                         pace.push(&header);
                         stall = pace.stall(&shared.config);
                         alarm = shared.clock.sleep(stall);
@@ -248,18 +287,25 @@ impl Feeder {
                         return End::Broken(fault);
                     }
                 }
+                // The sender lives as long as `self`.
+                _ = self.pinned.changed() => if self.is_outdone(upstream.index) {
+                    return End::Moved;
+                },
                 () = &mut alarm => return End::Stalled(stall),
             }
         }
     }
 
-    fn announce_head(&mut self, raw: &RawValue) -> Option<Header> {
+    fn announce_head(&mut self, index: usize, raw: &RawValue) -> Option<Header> {
         let header = wire::read::<WireHeader>(raw).and_then(WireHeader::into_header);
         match header {
             Ok(header) => {
                 self.quiet = false;
                 self.head = Some(header.block);
-                self.out.send(Wake::Head(Box::new(header)));
+                self.pool.learned(index, header.block.number);
+                // First the head, then the wake: whoever is woken finds it.
+                let number = self.choice.announce(index, &header);
+                self.out.send_numbered(number, Wake::Head(Box::new(header)));
                 Some(header)
             }
             Err(why) => {
@@ -297,6 +343,7 @@ impl Feeder {
         }
         match upstream.latest().await {
             Ok(header) if self.head != Some(header.block) => {
+                pool.learned(index, header.block.number);
                 self.head = Some(header.block);
                 self.out.send(Wake::Head(Box::new(header)));
             }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 
-use crate::NodeConfig;
+use crate::{
+    NodeConfig,
+    standing::{Standing, remaining},
+};
 
 /// After this many of the longest waits without a failure, the next failure is a first one again.
 const CALM: u32 = 2;
@@ -55,6 +58,8 @@ pub(crate) struct Health {
     pub(crate) feed: FeedState,
     /// Requests in a row that got no answer.
     pub(crate) timeouts: u32,
+    /// What is held against it.
+    pub(crate) standing: Standing,
 }
 
 impl Health {
@@ -109,7 +114,7 @@ impl Health {
 
 /// The wait after the given failure, the first being 1: doubling, with up to as much again at random, so that several
 /// readers of one provider do not come back together.
-fn backoff(failure: u32, config: &NodeConfig) -> Duration {
+pub(crate) fn backoff(failure: u32, config: &NodeConfig) -> Duration {
     let waits = ExponentialBuilder::default()
         .with_min_delay(config.backoff_min)
         .with_max_delay(config.backoff_max)
@@ -118,11 +123,6 @@ fn backoff(failure: u32, config: &NodeConfig) -> Duration {
         .build();
     let wait = waits.take(failure.max(1) as usize).last();
     wait.unwrap_or(config.backoff_max).min(config.backoff_max)
-}
-
-fn remaining(until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    let left = Duration::try_from(until?.duration_since(now)).ok()?;
-    (!left.is_zero()).then_some(left)
 }
 
 #[cfg(test)]

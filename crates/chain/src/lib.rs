@@ -6,7 +6,7 @@
 //! them, or where they are kept.
 //!
 //! The parts: an `Endpoint` is a configured URL; a `Link` an open connection to it; an `Upstream` the URL with its
-//! health and its link; a [`Node`] the chain's URLs behind one face. Requests and subscriptions go through alloy's
+//! health, its pace and its link; a `Pool` the chain's URLs by score; a [`Node`] all of them behind one face. Requests and subscriptions go through alloy's
 //! client and its pubsub service. The two transports below it are ours, on alloy's own extension points, for what theirs
 //! lack: a limit on the size of an answer, the reason why a connection ended, frames that may be nonsense without
 //! costing the connection, and URLs that never reach a log.
@@ -14,9 +14,11 @@
 //! # Invariants
 //! - No URL, and no secret inside one, is in an error, a log or a `Debug` output.
 //! - A URL changes only with an error returned to the caller, or in `heads`, which begins a decision.
+//! - A URL whose answer was proved wrong is kept out of use for a while, as long as there is another.
 //! - No log passes that lies outside the question or contradicts itself.
 //! - Nothing reconnects by itself below [`Node`]: a lost connection is always noticed here.
 
+mod choice;
 mod classify;
 mod coherence;
 mod config;
@@ -30,11 +32,18 @@ mod http;
 mod limits;
 mod link;
 mod node;
+mod pace;
+mod pool;
 mod probe;
+mod proof;
 mod questions;
+mod receipts;
+mod score;
 mod session;
 mod socket;
+mod standing;
 mod suggestion;
+mod tags;
 mod upstream;
 mod wire;
 
@@ -42,4 +51,4 @@ pub use config::NodeConfig;
 pub use error::ConnectError;
 pub use health::{FeedState, UrlStatus};
 pub use node::Node;
-pub use probe::{Ability, Probe, probe};
+pub use probe::{Ability, History, Limit, Probe, Receipts, probe};

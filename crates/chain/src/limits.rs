@@ -38,3 +38,6 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// The longest range that a provider's suggestion is believed, in blocks.
 pub(crate) const SUGGESTION_MAX: u64 = 10_000_000;
+
+/// The longest that a question waits for a provider that asked for patience; a longer wait is the caller's.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,39 +1,47 @@
 //! Owns the chain's URLs behind one face: which of them a question goes to, and the domain's [`ChainClient`].
 //!
 //! A decision of the reader begins with [`heads`](ChainClient::heads), and all its questions must go to one URL: the
-//! heights of one node and the logs of another make a wrong picture. So `heads` alone goes where it likes, by health, and
-//! pins the URL that answered; every other question goes to the pinned one. Where that fails, the caller gets the error,
-//! and with it the next URL.
+//! heights of one node and the logs of another make a wrong picture. So `heads` alone goes where it likes, by score, and
+//! pins the URL that answered or announced; every other question goes to the pinned one. Where that fails, the caller gets
+//! the error, and with it the next URL.
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
-use domain::{ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery, RawLog, Wake};
+use domain::{
+    BlockReceipts, BlockRef, ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery,
+    ProviderStatus, Providers, RawLog, Wake,
+};
 use futures::future::join_all;
+use tokio::task::JoinSet;
 
 use crate::{
     NodeConfig, UrlStatus,
+    choice::Choice,
     error::ConnectError,
     fault::Fault,
     feed::Feed,
+    pool::Pool,
     questions::{BY_HASH, BY_NUMBER, CALL, CHAIN_ID, LOGS, RECEIPT},
-    upstream::{Pool, Upstream},
+    receipts::BLOCK_RECEIPTS,
+    tags::Tags,
+    upstream::Upstream,
 };
 
 /// The nodes of one chain.
 pub struct Node {
     pool: Arc<Pool>,
-    pinned: AtomicUsize,
+    choice: Arc<Choice>,
+    tags: Mutex<Option<Tags>>,
     // Made at the first wait for a wake: most uses of a node need none.
     feed: OnceLock<Feed>,
+    // Questions for the heads of URLs that are not in use. They end with the node.
+    looks: Mutex<JoinSet<()>>,
 }
 
 impl Node {
@@ -62,7 +70,7 @@ impl Node {
             failed = failed.or(Some(error));
         }
         match (pinned, failed) {
-            (Some(pinned), _) => Ok(Self::pinned_to(pinned, Arc::new(pool))),
+            (Some(pinned), _) => Ok(Self::over(Arc::new(pool), Choice::new(pinned, false))),
             (None, Some(error)) => Err(error),
             (None, None) => Err(ConnectError::NoUrl { chain: config.chain.clone() }),
         }
@@ -72,23 +80,51 @@ impl Node {
     /// not be disturbed by the first one's errors.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        Self::pinned_to(self.pinned.load(Ordering::Relaxed), Arc::clone(&self.pool))
+        Self::over(Arc::clone(&self.pool), Choice::new(self.choice.pinned(), self.choice.fixed))
     }
 
-    fn pinned_to(pinned: usize, pool: Arc<Pool>) -> Self {
-        Self { pool, pinned: AtomicUsize::new(pinned), feed: OnceLock::new() }
+    fn over(pool: Arc<Pool>, choice: Choice) -> Self {
+        Self {
+            pool,
+            choice: Arc::new(choice),
+            tags: Mutex::default(),
+            feed: OnceLock::new(),
+            looks: Mutex::default(),
+        }
     }
 
     /// The state of each URL, in the configured order.
     pub fn status(&self) -> Vec<UrlStatus> {
-        let pinned = self.pinned.load(Ordering::Relaxed);
-        let upstreams = self.pool.upstreams.iter().enumerate();
-        upstreams.map(|(index, upstream)| upstream.status(index == pinned)).collect()
+        let pinned = self.choice.pinned();
+        self.pool.upstreams.iter().map(|upstream| upstream.status(upstream.index == pinned)).collect()
     }
+
+    // ------------------------------------------------------------------------------------------ which URL
 
     fn upstream(&self) -> &Upstream {
         // The index always comes from the pool itself.
-        &self.pool.upstreams[self.pinned.load(Ordering::Relaxed)]
+        &self.pool.upstreams[self.choice.pinned()]
+    }
+
+    /// The URLs that a decision may begin with, the first the one to begin with. Never empty.
+    fn candidates(&self) -> Vec<usize> {
+        let pinned = self.choice.pinned();
+        if self.choice.fixed {
+            return vec![pinned];
+        }
+        let candidates = self.pool.candidates(pinned, self.feed.get().is_some());
+        candidates.into_iter().map(|url| url.index).collect()
+    }
+
+    fn pin(&self, index: usize) {
+        let Some(before) = self.choice.pin(index) else { return };
+        // What one node said of finality is not said by another; and how far the new one is, the others tell.
+        *self.tags() = None;
+        self.pool.look_soon();
+        let url = |index: usize| self.pool.upstreams[index].endpoint.redacted();
+        tracing::info!(
+            chain = %self.pool.shared.config.chain, from = url(before), to = url(index), "another node is asked"
+        );
     }
 
     /// Makes the fault of a question to `upstream` the caller's error, and moves on to another URL if it may do better.
@@ -101,22 +137,109 @@ impl Node {
     ) -> Result<T, ChainError> {
         answer.map_err(|fault| {
             let demotes = fault.demotes();
+            let lie = if let Fault::Lie(how) = &fault { Some(how.clone()) } else { None };
             let error = upstream.error(fault, method, &asked());
-            if demotes {
-                self.pin(self.pool.candidates()[0]);
+            if let Some(lie) = lie {
+                self.blame(upstream.index, &lie);
+            } else if demotes {
+                self.pin(self.candidates()[0]);
             }
             error
         })
     }
 
-    fn pin(&self, index: usize) {
-        let before = self.pinned.swap(index, Ordering::Relaxed);
-        if before != index {
-            let url = |index: usize| self.pool.upstreams[index].endpoint.redacted();
-            tracing::info!(
-                chain = %self.pool.shared.config.chain, from = url(before), to = url(index), "another node is asked"
-            );
+    fn blame(&self, index: usize, lie: &str) {
+        self.pool.accuse(index, lie);
+        self.choice.forget(index);
+        *self.tags() = None;
+        self.pin(self.candidates()[0]);
+        self.pool.publish();
+    }
+
+    // ---------------------------------------------------------------------------------------------- heads
+
+    /// The heads with an announced one on top; `None` where the node has to be asked for all of them.
+    async fn announced(&self, index: usize, latest: &Header) -> Result<Option<Heads>, Fault> {
+        let (clock, config) = (&self.pool.shared.clock, &self.pool.shared.config);
+        let kept = *self.tags();
+        if let Some(tags) = kept.filter(|tags| tags.serve(index, latest.block, clock.now(), config)) {
+            return Ok(Some(Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized }));
         }
+        let asked_at = clock.now();
+        let heads = self.pool.upstreams[index].tags(latest).await?;
+        let tags = Tags::of(&heads, index, asked_at);
+        // While we asked, the chain went on beyond the announced head.
+        if tags.is_beyond(latest.block) {
+            return Ok(None);
+        }
+        *self.tags() = Some(tags);
+        Ok(Some(heads))
+    }
+
+    /// Asks one URL after the other, until one answers.
+    async fn asked(&self) -> Result<Heads, ChainError> {
+        let mut failed = None;
+        for index in self.candidates() {
+            let upstream = &self.pool.upstreams[index];
+            let asked_at = self.pool.shared.clock.now();
+            match upstream.heads().await {
+                Ok(heads) => {
+                    self.pin(index);
+                    *self.tags() = Some(Tags::of(&heads, index, asked_at));
+                    self.pool.learned(index, heads.latest.block.number);
+                    return Ok(heads);
+                }
+                Err(fault) => failed = Some(upstream.error(fault, BY_NUMBER, "latest")),
+            }
+        }
+        self.pin(self.candidates()[0]);
+        Err(failed.unwrap_or_else(|| ChainError::Unavailable {
+            url: self.upstream().endpoint.redacted().to_owned(),
+            method: BY_NUMBER,
+            detail: "no node is left to ask".to_owned(),
+        }))
+    }
+
+    /// Lets the URLs that are not in use be asked for their heads, where that is due, while we go on.
+    fn look_around(&self) {
+        if self.choice.fixed {
+            return;
+        }
+        let due = self.pool.due_for_a_look(self.choice.pinned());
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        while looks.try_join_next().is_some() {}
+        for index in due {
+            looks.spawn(Arc::clone(&self.pool).look_at(index));
+        }
+    }
+
+    fn tags(&self) -> MutexGuard<'_, Option<Tags>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Providers for Node {
+    fn url(&self) -> String {
+        self.upstream().endpoint.redacted().to_owned()
+    }
+
+    fn steady(&self) -> Option<Arc<dyn ChainClient>> {
+        let choice = Choice::new(self.choice.pinned(), true);
+        Some(Arc::new(Self::over(Arc::clone(&self.pool), choice)))
+    }
+
+    fn others(&self) -> Vec<Arc<dyn ChainClient>> {
+        let others = self.pool.others(self.choice.pinned()).into_iter();
+        let client = |index| Self::over(Arc::clone(&self.pool), Choice::new(index, true));
+        others.map(|index| Arc::new(client(index)) as Arc<dyn ChainClient>).collect()
+    }
+
+    fn accuse(&self, lie: &str) {
+        self.blame(self.choice.pinned(), lie);
+    }
+
+    fn providers(&self) -> Vec<ProviderStatus> {
+        self.pool.statuses(self.choice.pinned())
     }
 }
 
@@ -128,25 +251,31 @@ impl ChainClient for Node {
     }
 
     async fn heads(&self) -> Result<Heads, ChainError> {
-        let mut failed = None;
-        for index in self.pool.candidates() {
-            let upstream = &self.pool.upstreams[index];
-            match upstream.heads().await {
-                Ok(heads) => {
+        self.look_around();
+        // The announcement of a URL that is not the fittest is worth nothing.
+        let announced = self.choice.look().filter(|(index, _)| self.candidates()[0] == *index);
+        let heads = match announced {
+            Some((index, latest)) => match self.announced(index, &latest).await {
+                Ok(Some(heads)) => {
                     self.pin(index);
-                    return Ok(heads);
+                    Ok(heads)
                 }
+                Ok(None) => self.asked().await,
                 Err(fault) => {
-                    failed = Some(upstream.error(fault, BY_NUMBER, "latest"));
+                    self.pool.upstreams[index].note(BY_NUMBER, &fault);
+                    self.asked().await
                 }
-            }
-        }
-        self.pin(self.pool.candidates()[0]);
-        Err(failed.unwrap_or_else(|| ChainError::Unavailable {
-            url: self.upstream().endpoint.redacted().to_owned(),
-            method: BY_NUMBER,
-            detail: "no node is left to ask".to_owned(),
-        }))
+            },
+            None => self.asked().await,
+        };
+        self.pool.publish();
+        heads
+    }
+
+    async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {
+        let upstream = self.upstream();
+        let answer = Box::pin(upstream.receipts(block)).await;
+        self.conclude(upstream, answer, BLOCK_RECEIPTS, || format!("{} ({})", block.number, block.hash))
     }
 
     async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
@@ -183,7 +312,9 @@ impl ChainClient for Node {
     }
 
     async fn next_wake(&self, filters: &[LogFilter], limit: Duration) -> Option<Wake> {
-        self.feed.get_or_init(|| Feed::start(Arc::clone(&self.pool))).next(filters, limit).await
+        self.look_around();
+        let start = || Feed::start(Arc::clone(&self.pool), Arc::clone(&self.choice));
+        self.feed.get_or_init(start).next(filters, limit).await
     }
 }
 

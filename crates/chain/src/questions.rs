@@ -19,6 +19,9 @@ pub(crate) const LOGS: &str = "eth_getLogs";
 pub(crate) const RECEIPT: &str = "eth_getTransactionReceipt";
 pub(crate) const CALL: &str = "eth_call";
 
+/// Answers from this length on, in bytes, are read on a thread of their own.
+const LONG_ANSWER: usize = 256 << 10;
+
 impl Upstream {
     pub(crate) async fn chain_id(&self) -> Result<ChainId, Fault> {
         chain_id(&self.request(CHAIN_ID, json!([])).await?)
@@ -30,6 +33,16 @@ impl Upstream {
         header(&answer)?.ok_or_else(|| Fault::Incoherent("it has no latest block".to_owned()))
     }
 
+    /// `safe` and `finalized` in one batch, beside a head that is known.
+    pub(crate) async fn tags(&self, latest: &Header) -> Result<Heads, Fault> {
+        let tags = ["safe", "finalized"].map(|tag| json!([tag, false]));
+        let answers = self.requests(BY_NUMBER, &tags).await?;
+        let [safe, finalized] = <[_; 2]>::try_from(answers)
+            .map_err(|answers| Fault::Incoherent(format!("{} answers to 2 questions", answers.len())))?;
+        Ok(Heads { latest: *latest, safe: tagged(safe)?, finalized: tagged(finalized)? })
+    }
+
+    /// `latest`, `safe` and `finalized` in one batch.
     pub(crate) async fn heads(&self) -> Result<Heads, Fault> {
         let tags = ["latest", "safe", "finalized"].map(|tag| json!([tag, false]));
         let answers = self.requests(BY_NUMBER, &tags).await?;
@@ -72,7 +85,9 @@ impl Upstream {
         }
         let parts = split(filter, self.shared.config.max_addresses);
         let answers = try_join_all(parts.iter().map(|part| self.logs_of_part(query, part))).await?;
-        let mut logs = answers.concat();
+        let mut answers = answers.into_iter();
+        let mut logs = answers.next().unwrap_or_default();
+        logs.extend(answers.flatten());
         coherence::check(&query, filter, &mut logs).map_err(Fault::Incoherent)?;
         Ok(logs)
     }
@@ -90,11 +105,14 @@ impl Upstream {
             }
             answer => answer?,
         };
-        // `null` for no logs is the habit of some nodes.
-        let logs: Option<Vec<WireLog>> = wire::read(&answer).map_err(Fault::Incoherent)?;
-        // The text and what was read from it must not be held together for longer than they have to.
-        drop(answer);
-        complete(logs.unwrap_or_default())
+        // A long answer takes long enough to read that others would wait for this thread.
+        let logs = if answer.get().len() < LONG_ANSWER {
+            wire::read_logs(&answer)
+        } else {
+            let read = tokio::task::spawn_blocking(move || wire::read_logs(&answer)).await;
+            read.unwrap_or_else(|_panicked| Err("an answer that cannot be read".to_owned()))
+        };
+        logs.map_err(Fault::Incoherent)
     }
 
     pub(crate) async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, Fault> {
@@ -156,7 +174,7 @@ fn complete(logs: Vec<WireLog>) -> Result<Vec<RawLog>, Fault> {
     logs.into_iter().map(WireLog::into_log).collect::<Result<_, _>>().map_err(Fault::Incoherent)
 }
 
-fn header(answer: &RawValue) -> Result<Option<Header>, Fault> {
+pub(crate) fn header(answer: &RawValue) -> Result<Option<Header>, Fault> {
     let header: Option<WireHeader> = wire::read(answer).map_err(Fault::Incoherent)?;
     header.map(WireHeader::into_header).transpose().map_err(Fault::Incoherent)
 }
@@ -171,7 +189,7 @@ fn tagged(answer: Result<Box<RawValue>, Fault>) -> Result<Option<BlockRef>, Faul
     }
 }
 
-fn unknown_is_none(answer: Result<Box<RawValue>, Fault>) -> Result<Option<Box<RawValue>>, Fault> {
+pub(crate) fn unknown_is_none(answer: Result<Box<RawValue>, Fault>) -> Result<Option<Box<RawValue>>, Fault> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(Fault::UnknownBlock) => Ok(None),

@@ -1,81 +1,62 @@
 //! Owns one URL at work: its link, opened when it is needed and dropped when it has ended, the limits on requests, their
-//! times, and the URL's health. And [`Pool`]: a chain's URLs, in order of health.
+//! times, and the URL's health.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use domain::{ChainError, ChainId, Clock};
+use domain::{ChainError, ChainId};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json, value::RawValue};
-use tokio::sync::Semaphore;
 
 use crate::{
-    NodeConfig,
     endpoint::Endpoint,
-    error::ConnectError,
     fault::Fault,
-    health::{FeedState, Health, UrlStatus},
-    limits::TIMEOUTS_MAX,
+    health::{FeedState, Health, UrlStatus, backoff},
+    limits::{PATIENCE, TIMEOUTS_MAX},
     link::{Link, too_slow},
+    pace::Gate,
+    pool::Shared,
+    score::Evidence,
+    standing::Gravity,
     wire::{self, Quantity},
 };
 
-/// What all URLs of a chain share.
-pub(crate) struct Shared {
-    pub(crate) config: NodeConfig,
-    pub(crate) clock: Arc<dyn Clock>,
-    permits: Semaphore,
-}
-
-/// A chain's URLs.
-pub(crate) struct Pool {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) upstreams: Vec<Upstream>,
-}
+// Whether a URL takes batches.
+const UNKNOWN: u8 = 0;
+const TAKEN: u8 = 1;
+const REFUSED: u8 = 2;
 
 /// One URL.
 pub(crate) struct Upstream {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
     pub(crate) endpoint: Endpoint,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) gate: Gate,
+    /// Whether it takes batches, once that is known.
+    batches: AtomicU8,
+    /// The form in which it takes the question for a block's receipts.
+    pub(crate) receipts_form: AtomicU8,
     // Held while connecting, so that all who wait for a connection get the same one.
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     health: Mutex<Health>,
 }
 
-impl Pool {
-    pub(crate) fn new(config: NodeConfig, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let endpoints: Vec<_> =
-            config.urls.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
-            return Err(ConnectError::NoUrl { chain: config.chain });
-        }
-        let permits = Semaphore::new(config.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
-        let shared = Arc::new(Shared { config, clock, permits });
-        let upstreams = endpoints.into_iter().map(|endpoint| Upstream::new(endpoint, &shared)).collect();
-        Ok(Self { shared, upstreams })
-    }
-
-    /// The URLs that nothing speaks against, in the configured order; where there is none, the one whose demotion ends
-    /// first. Never empty.
-    pub(crate) fn candidates(&self) -> Vec<usize> {
-        let now = self.shared.clock.now();
-        let demoted: Vec<_> =
-            self.upstreams.iter().map(|upstream| upstream.health().demoted_for(now)).collect();
-        let sound: Vec<usize> = (0..demoted.len()).filter(|index| demoted[*index].is_none()).collect();
-        if !sound.is_empty() {
-            return sound;
-        }
-        (0..demoted.len()).min_by_key(|index| demoted[*index]).into_iter().collect()
-    }
-}
-
 impl Upstream {
-    fn new(endpoint: Endpoint, shared: &Arc<Shared>) -> Self {
+    pub(crate) fn new(index: usize, endpoint: Endpoint, shared: &Arc<Shared>) -> Self {
         Self {
+            index,
             endpoint,
             shared: Arc::clone(shared),
+            gate: Gate::new(shared.config.max_concurrent_calls),
+            batches: AtomicU8::new(UNKNOWN),
+            receipts_form: AtomicU8::new(0),
             link: tokio::sync::Mutex::default(),
             health: Mutex::default(),
         }
@@ -124,9 +105,37 @@ impl Upstream {
         method: &'static str,
         params: &[Json],
     ) -> Result<Vec<Result<Box<RawValue>, Fault>>, Fault> {
+        let max_batch = self.shared.config.max_batch.max(1);
+        let state = self.batches.load(Ordering::Relaxed);
+        if state != UNKNOWN || params.len() == 1 || max_batch == 1 {
+            return self.in_chunks(method, params, if state == REFUSED { 1 } else { max_batch }).await;
+        }
+        let together = self.in_chunks(method, params, max_batch).await;
+        if !refuses_batches(&together) {
+            if together.as_ref().is_ok_and(|answers| answers.iter().any(Result::is_ok)) {
+                self.batches.store(TAKEN, Ordering::Relaxed);
+            }
+            return together;
+        }
+        // It may be the batch that is refused, or what is in it: one by one it shows.
+        let singly = self.in_chunks(method, params, 1).await?;
+        if singly.iter().any(Result::is_ok) {
+            self.batches.store(REFUSED, Ordering::Relaxed);
+            let url = self.endpoint.redacted();
+            tracing::info!(chain = %self.shared.config.chain, url, "the node takes no batches: it is asked one by one");
+        }
+        Ok(singly)
+    }
+
+    async fn in_chunks(
+        &self,
+        method: &'static str,
+        params: &[Json],
+        max_batch: usize,
+    ) -> Result<Vec<Result<Box<RawValue>, Fault>>, Fault> {
         let link = self.link().await?;
         let mut answers = Vec::with_capacity(params.len());
-        for chunk in params.chunks(self.shared.config.max_batch.max(1)) {
+        for chunk in params.chunks(max_batch) {
             let result = match chunk {
                 [params] => match self.timed(method, &link, link.request(method, params.clone())).await {
                     // What ends a batch ends a single question too.
@@ -151,6 +160,8 @@ impl Upstream {
         exchange: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let config = &self.shared.config;
+        let pass = self.gate.enter(self.shared.clock.as_ref(), PATIENCE).await;
+        let _pass = pass.map_err(Fault::Held)?;
         let permit = self.shared.permits.acquire().await;
         let _permit =
             permit.map_err(|_closed| Fault::Unavailable("chainbell is shutting down".to_owned()))?;
@@ -167,6 +178,9 @@ impl Upstream {
         if result.is_ok() || !link.is_over() {
             self.health().timeouts = 0;
         }
+        if result.is_ok() {
+            self.gate.pace().answered();
+        }
         if result.is_ok() && self.health().succeeded(took) {
             tracing::info!(chain = %config.chain, url = self.endpoint.redacted(), "the node answers again");
         }
@@ -182,32 +196,80 @@ impl Upstream {
         }
     }
 
-    /// Takes note of a fault: it is counted, and may send the URL to the end of the line.
-    pub(crate) fn note(&self, method: &'static str, fault: &Fault) {
+    /// Takes note of a fault: it is counted, and may send the URL to the end of the line. Returns how long the provider is
+    /// left alone, where it asked for that.
+    pub(crate) fn note(&self, method: &'static str, fault: &Fault) -> Option<Duration> {
         let config = &self.shared.config;
+        if let Fault::Held(left) = fault {
+            // It was counted when the provider asked for it.
+            return Some(*left);
+        }
         metrics::counter!(
             "chainbell_rpc_errors_total",
             "chain" => config.chain.to_string(), "method" => method, "kind" => fault.kind()
         )
         .increment(1);
         if !fault.demotes() {
-            return;
+            return None;
         }
-        let why = self.endpoint.clean(&fault.detail());
-        let retry_after = match fault {
-            Fault::RateLimited { retry_after, .. } => *retry_after,
+        let now = self.shared.clock.now();
+        let wait = match fault {
+            Fault::RateLimited { retry_after, .. } => {
+                let mut pace = self.gate.pace();
+                let wait = retry_after.unwrap_or_else(|| backoff(pace.next_refusal(), config));
+                Some(pace.refused(now, wait))
+            }
             _ => None,
         };
-        let now = self.shared.clock.now();
-        if self.health().failed(now, why.clone(), retry_after, config) {
+        let gravity = match fault {
+            Fault::Incoherent(_) | Fault::Lie(_) => Gravity::Contradiction,
+            _ => Gravity::Failure,
+        };
+        let why = self.endpoint.clean(&fault.detail());
+        let mut health = self.health();
+        health.standing.failed(now, gravity);
+        if health.failed(now, why.clone(), wait, config) {
             tracing::warn!(chain = %config.chain, url = self.endpoint.redacted(), method, why, "the node fails");
         }
+        wait
     }
 
     /// Takes note of a fault and makes it the caller's error.
-    pub(crate) fn error(&self, fault: Fault, method: &'static str, asked: &str) -> ChainError {
-        self.note(method, &fault);
+    pub(crate) fn error(&self, mut fault: Fault, method: &'static str, asked: &str) -> ChainError {
+        let wait = self.note(method, &fault);
+        if let Fault::RateLimited { retry_after, .. } = &mut fault {
+            *retry_after = wait;
+        }
         fault.into_error(&self.endpoint, method, asked)
+    }
+
+    /// What speaks against the URL.
+    pub(crate) fn evidence(&self, now: Timestamp) -> Evidence {
+        let health = self.health();
+        let standing = &health.standing;
+        Evidence {
+            lag_blocks: standing.lag_blocks,
+            lag_max: self.shared.config.lag_max,
+            blame: standing.blame(now),
+            resting: health.demoted_for(now).is_some(),
+            quarantined: standing.quarantined_for(now).is_some(),
+            on_probation: standing.on_probation(now),
+            latency: health.latency,
+        }
+    }
+
+    pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
+        self.health().standing.quarantined_for(now).is_some()
+    }
+
+    /// Whether it answers several questions in one message, as far as is known.
+    pub(crate) fn takes_batches(&self) -> bool {
+        self.batches.load(Ordering::Relaxed) != REFUSED
+    }
+
+    /// Whether it may announce heads and logs.
+    pub(crate) fn can_announce(&self, now: Timestamp) -> bool {
+        self.endpoint.can_subscribe() && self.health().may_subscribe(now)
     }
 
     pub(crate) fn status(&self, pinned: bool) -> UrlStatus {
@@ -224,6 +286,18 @@ impl Upstream {
 
     pub(crate) fn set_feed(&self, feed: FeedState) {
         self.health().feed = feed;
+    }
+}
+
+/// Whether an answer to a batch may mean that no batch is welcome.
+fn refuses_batches(answers: &Result<Vec<Result<Box<RawValue>, Fault>>, Fault>) -> bool {
+    match answers {
+        Ok(answers) => {
+            answers.iter().all(|answer| matches!(answer, Err(Fault::Refused(_) | Fault::Unsupported(_))))
+        }
+        Err(Fault::Refused(_) | Fault::NotJsonRpc(_)) => true,
+        Err(Fault::Unavailable(detail)) => detail.starts_with("HTTP 4"),
+        Err(_) => false,
     }
 }
 

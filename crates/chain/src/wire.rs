@@ -38,11 +38,12 @@ impl<'de> Deserialize<'de> for Quantity {
 
 /// A quantity that nothing depends on: what cannot be read is absent.
 fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    // Borrowed, because every log of a long answer has one.
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str::<Quantity>(raw.get()).ok()).map(|quantity| quantity.0))
 }
 
-fn lenient_bloom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bloom>, D::Error> {
+pub(crate) fn lenient_bloom<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bloom>, D::Error> {
     let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
@@ -129,6 +130,43 @@ pub(crate) struct WireReceipt {
 /// Reads a result; the error is one sentence about the answer.
 pub(crate) fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).map_err(|error| format!("an answer of another shape: {error}"))
+}
+
+/// Reads an answer of logs, each made complete as it is read, so that no second list of them is held. `null` for no logs
+/// is the habit of some nodes.
+pub(crate) fn read_logs(raw: &RawValue) -> Result<Vec<RawLog>, String> {
+    struct Logs(Result<Vec<RawLog>, String>);
+
+    impl<'de> Deserialize<'de> for Logs {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl<'de> de::Visitor<'de> for Visitor {
+                type Value = Logs;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a list of logs")
+                }
+
+                fn visit_unit<E: de::Error>(self) -> Result<Logs, E> {
+                    Ok(Logs(Ok(Vec::new())))
+                }
+
+                fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Logs, A::Error> {
+                    let mut logs = Ok(Vec::new());
+                    while let Some(log) = seq.next_element::<WireLog>()? {
+                        match (log.into_log(), &mut logs) {
+                            (Ok(log), Ok(logs)) => logs.push(log),
+                            (Err(why), Ok(_)) => logs = Err(why),
+                            (_, Err(_)) => {}
+                        }
+                    }
+                    Ok(Logs(logs))
+                }
+            }
+            deserializer.deserialize_any(Visitor)
+        }
+    }
+    read::<Logs>(raw)?.0
 }
 
 #[cfg(test)]

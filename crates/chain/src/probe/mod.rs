@@ -1,9 +1,13 @@
-//! Owns the examination of one URL for `doctor`: what serves there, and what it can do.
+//! Owns the examination of one URL for `doctor`: what serves there, and what it can do. About thirty questions, one after
+//! the other.
+
+mod history;
+mod limits;
 
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
-use domain::{ChainId, Clock, Header, LogFilter, LogQuery};
+use domain::{ChainId, ChainName, Clock, Header, LogFilter, LogQuery, Proof};
 use serde_json::{Value as Json, json, value::RawValue};
 
 use crate::{
@@ -12,11 +16,15 @@ use crate::{
     error::ConnectError,
     fault::Fault,
     link::{Link, too_slow},
+    pool::Pool,
     questions::{BY_NUMBER, CHAIN_ID, LOGS, log_params},
     session::SUBSCRIBE,
     upstream::chain_id,
     wire::{self, WireHeader, WireLog},
 };
+
+pub use history::History;
+pub use limits::Limit;
 
 /// Whether a node can do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +32,17 @@ pub enum Ability {
     /// It can.
     Yes,
     /// It cannot, or says so; with its words.
+    No(String),
+}
+
+/// What a node's receipts of a block are worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipts {
+    /// They prove a block's logs.
+    Prove,
+    /// They can be had and prove nothing, for this reason.
+    Word(String),
+    /// They cannot be had, or are wrong.
     No(String),
 }
 
@@ -40,6 +59,10 @@ pub struct Probe {
     pub latest: Header,
     /// How old the newest block is by its timestamp; nothing for one from the future.
     pub latest_age: Duration,
+    /// How far the newest block's timestamp is in the future.
+    pub latest_ahead: Duration,
+    /// Several questions in one message.
+    pub batches: Ability,
     /// `eth_subscribe` to heads and to logs.
     pub subscriptions: Ability,
     /// The tag `safe`.
@@ -48,6 +71,14 @@ pub struct Probe {
     pub finalized: Ability,
     /// `eth_getLogs` by block hash, which following the head depends on.
     pub logs_by_hash: Ability,
+    /// How far back there are logs.
+    pub history: History,
+    /// How many blocks a range may span.
+    pub range_limit: Limit,
+    /// How many logs an answer may hold.
+    pub result_limit: Limit,
+    /// `eth_getBlockReceipts`, and what they prove.
+    pub receipts: Receipts,
 }
 
 /// Examines one URL.
@@ -65,14 +96,25 @@ pub async fn probe(
     let config = NodeConfig { request_timeout, ..NodeConfig::new(chain, ChainId(0), Vec::new()) };
     let failed = |fault: Fault| fault.into_connect_error(&endpoint, &config.chain, config.expected);
     let link = Link::open(&endpoint, &config, &clock).await.map_err(failed)?;
-    let examination = Examination { link, timeout: request_timeout, endpoint: &endpoint };
-    examination.run(clock.as_ref()).await.map_err(failed)
+    let examination = Examination {
+        link,
+        timeout: request_timeout,
+        endpoint: &endpoint,
+        given: url,
+        chain: &config.chain,
+        clock: &clock,
+    };
+    Box::pin(examination.run(clock.as_ref())).await.map_err(failed)
 }
 
 struct Examination<'a> {
     link: Link,
     timeout: Duration,
     endpoint: &'a Endpoint,
+    // The URL with its secrets.
+    given: &'a str,
+    chain: &'a ChainName,
+    clock: &'a Arc<dyn Clock>,
 }
 
 impl Examination<'_> {
@@ -82,16 +124,24 @@ impl Examination<'_> {
         let version = self.ask("web3_clientVersion", json!([])).await.ok();
         let made_at = i64::try_from(latest.timestamp).unwrap_or(i64::MAX);
         let age = clock.now().as_second().saturating_sub(made_at);
+        let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        let (batches, receipts) = self.batches_and_receipts(chain_id, &latest).await;
         Ok(Probe {
             url: self.endpoint.redacted().to_owned(),
             chain_id,
             client_version: version.and_then(|version| wire::read(&version).ok()),
             latest,
-            latest_age: Duration::from_secs(u64::try_from(age).unwrap_or_default()),
+            latest_age: seconds(age),
+            latest_ahead: seconds(age.saturating_neg()),
+            batches,
             subscriptions: self.ability(self.subscribe().await),
             safe: self.ability(self.header("safe").await),
             finalized: self.ability(self.header("finalized").await),
             logs_by_hash: self.ability(self.logs_by_hash(&latest).await),
+            history: self.history(&latest).await,
+            range_limit: self.range_limit(&latest).await,
+            result_limit: self.result_limit(&latest).await,
+            receipts,
         })
     }
 
@@ -125,9 +175,41 @@ impl Examination<'_> {
 
     async fn logs_by_hash(&self, latest: &Header) -> Result<(), Fault> {
         let nothing = LogFilter { addresses: vec![Address::ZERO], topics0: Vec::new() };
-        let params = json!([log_params(Some(LogQuery::Block(latest.block)), &nothing)]);
-        let answer = self.ask(LOGS, params).await?;
-        wire::read::<Option<Vec<WireLog>>>(&answer).map(drop).map_err(Fault::Incoherent)
+        self.logs(LogQuery::Block(latest.block), &nothing).await.map(drop)
+    }
+
+    /// How many logs there are.
+    async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<u64, Fault> {
+        let answer = self.ask(LOGS, json!([log_params(Some(query), filter)])).await?;
+        let logs: Option<Vec<WireLog>> = wire::read(&answer).map_err(Fault::Incoherent)?;
+        Ok(logs.map_or(0, |logs| u64::try_from(logs.len()).unwrap_or(u64::MAX)))
+    }
+
+    /// As the rooms will ask for them.
+    async fn batches_and_receipts(&self, chain_id: ChainId, latest: &Header) -> (Ability, Receipts) {
+        let config = NodeConfig {
+            request_timeout: self.timeout,
+            ..NodeConfig::new(self.chain.clone(), chain_id, vec![self.given.to_owned()])
+        };
+        let pool = match Pool::new(config, Arc::clone(self.clock)) {
+            Ok(pool) => pool,
+            Err(error) => return (Ability::No(error.to_string()), Receipts::No(error.to_string())),
+        };
+        let upstream = &pool.upstreams[0];
+        let batches = match upstream.heads().await {
+            Ok(_) if upstream.takes_batches() => Ability::Yes,
+            Ok(_) => Ability::No("it answers only single questions".to_owned()),
+            Err(fault) => Ability::No(self.endpoint.clean(&fault.detail())),
+        };
+        let receipts = match Box::pin(upstream.receipts(latest.block)).await {
+            Ok(Some(receipts)) => match receipts.proof {
+                Proof::Root => Receipts::Prove,
+                Proof::Word(why) => Receipts::Word(why),
+            },
+            Ok(None) => Receipts::No("it gives none for its newest block".to_owned()),
+            Err(fault) => Receipts::No(self.endpoint.clean(&fault.detail())),
+        };
+        (batches, receipts)
     }
 
     fn ability<T>(&self, tried: Result<T, Fault>) -> Ability {

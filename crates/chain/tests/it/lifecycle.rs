@@ -7,7 +7,7 @@ use testkit::{
     scripted_node::{Reply, ScriptedNode},
 };
 
-use super::world::{config, connect, listening, scripted, wake};
+use super::world::{at_head, config, connect, listening, scripted, wake};
 use chain::{ConnectError, NodeConfig};
 
 #[tokio::test]
@@ -17,16 +17,16 @@ async fn a_node_that_is_killed_and_comes_back_on_its_port_is_used_again() -> any
     let node = connect(config(&[url])).await?;
     listening(&node, &[]).await;
     anvil.mine(3).await?;
-    assert_eq!(node.heads().await?.latest.block.number, 3);
+    at_head(&node, 3).await?;
 
     anvil.kill()?;
-    let error = node.heads().await.unwrap_err();
+    let error = node.chain_id().await.unwrap_err();
     assert!(matches!(error, ChainError::Unavailable { .. }), "{error}");
     assert!(!node.status()[0].healthy);
 
     let anvil = TestAnvil::start_with(Options { port, ..Options::default() }).await?;
     wake(&node, &[], "the reconnection", |wake| matches!(wake, Wake::Reconnected).then_some(())).await;
-    assert_eq!(node.heads().await?.latest.block.number, 0);
+    at_head(&node, 0).await?;
     anvil.mine(1).await?;
     let head = anvil.head().await?.hash;
     wake(&node, &[], "the new head", |wake| match wake {

@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
 mod conformance;
+mod heads;
 mod lies;
 mod lifecycle;
 mod limits;
+mod probing;
+mod providers;
+mod rates;
+mod receipts;
+mod traps;
 mod urls;
 mod wakes;
 mod world;

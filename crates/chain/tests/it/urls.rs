@@ -24,7 +24,8 @@ async fn the_first_url_that_answers_is_asked_and_the_others_rest() -> anyhow::Re
     for _ in 0..3 {
         assert_eq!(node.heads().await?.latest.block.number, 10);
     }
-    assert_eq!(second.count("eth_getBlockByNumber"), 0);
+    // Its head is looked at now and then, so that a lag is known.
+    assert!(second.count("eth_getBlockByNumber") <= 1);
     Ok(())
 }
 
@@ -106,12 +107,11 @@ async fn where_no_url_is_sound_the_one_that_rests_shortest_is_asked() -> anyhow:
     let (first, second) = pair().await?;
     let clock = ToldClock::new();
     let node = Node::connect(config(&[first.http_url(), second.http_url()]), clock).await?;
-    let down = || Reply::http(503, "");
     let headers = vec![("Retry-After".to_owned(), "60".to_owned())];
-    first.next("eth_getBlockByNumber", Reply::Http { status: 429, headers, body: String::new() });
-    second.next("eth_getBlockByNumber", down());
-    let error = node.heads().await.unwrap_err();
-    assert!(matches!(error, ChainError::Unavailable { .. }), "{error}");
+    first.always("eth_getBlockByNumber", Reply::Http { status: 429, headers, body: String::new() });
+    second.always("eth_getBlockByNumber", Reply::http(503, ""));
+    assert!(node.heads().await.is_err());
+    second.restore("eth_getBlockByNumber");
     assert_eq!(node.heads().await?.latest.block.number, 11);
     Ok(())
 }

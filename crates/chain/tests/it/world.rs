@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chain::{ConnectError, Node, NodeConfig};
-use domain::{ChainClient, ChainId, Clock, Header, LogFilter, RawLog, Wake};
+use domain::{ChainClient, ChainId, Clock, Header, Heads, LogFilter, RawLog, Wake};
 use jiff::{SignedDuration, Timestamp};
 use testkit::scripted_node::ScriptedNode;
 use tokio::sync::watch;
@@ -85,6 +85,12 @@ pub(crate) async fn scripted_http() -> anyhow::Result<(ScriptedNode, Node)> {
     Ok((node, client))
 }
 
+/// How many questions the node was asked, connecting and subscribing left out.
+pub(crate) fn asked(node: &ScriptedNode) -> usize {
+    let set_up = ["eth_chainId", "eth_subscribe", "eth_unsubscribe"];
+    node.calls().iter().filter(|call| !set_up.contains(&call.method.as_str())).count()
+}
+
 /// Waits for a wake that `wanted` makes something of, and forgets the others.
 pub(crate) async fn wake<T>(
     node: &Node,
@@ -122,6 +128,19 @@ pub(crate) async fn head_and_log(
         seen.0.zip(seen.1.clone())
     })
     .await
+}
+
+/// Asks for the heads until the latest has this number: announcements of earlier heads may still be on their way.
+pub(crate) async fn at_head(node: &Node, number: u64) -> anyhow::Result<Heads> {
+    let asking = async {
+        loop {
+            let heads = node.heads().await?;
+            if heads.latest.block.number == number {
+                return Ok(heads);
+            }
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, asking).await?
 }
 
 /// Waits until there is a subscription, or the first answer to a poll.

@@ -1,6 +1,9 @@
-//! Owns the small coherent chain that a scripted node answers from where it has no script.
+//! Owns the small coherent chain that a scripted node answers from where it has no script. Its headers hash to the
+//! blocks' hashes, and its receipts to the headers' roots, as on a real chain.
 
-use alloy_primitives::{Address, B256, Bloom, Bytes, U64, keccak256};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Eip658Value, Receipt, ReceiptEnvelope};
+use alloy_consensus::{Header, proofs::calculate_receipt_root};
+use alloy_primitives::{Address, B256, Bloom, Bytes, Log, U64, U256, keccak256};
 use domain::BlockRef;
 use serde_json::{Value as Json, json};
 
@@ -11,6 +14,9 @@ const GENESIS_TIME: u64 = 1_700_000_000;
 
 /// Seconds between blocks.
 const INTERVAL: u64 = 12;
+
+/// What every receipt says of the gas used so far.
+const GAS: u64 = 21_000;
 
 /// A log to be put into a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,23 +48,76 @@ pub struct ScriptedBlock {
     pub parent: B256,
     /// Its logs.
     pub logs: Vec<LogSpec>,
+    header: Box<Header>,
 }
 
 impl ScriptedBlock {
+    fn new(number: u64, parent: B256, logs: Vec<LogSpec>, salt: u64) -> Self {
+        let mut block =
+            Self { block: BlockRef::new(number, parent), parent, logs, header: Box::new(Header::default()) };
+        let receipts: Vec<_> = block.transactions().into_iter().map(|(_, logs)| receipt(logs)).collect();
+        let header = Header {
+            parent_hash: parent,
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            number,
+            timestamp: GENESIS_TIME + INTERVAL * number,
+            gas_limit: 30_000_000,
+            logs_bloom: receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom()),
+            receipts_root: calculate_receipt_root(&receipts),
+            // What makes every block another one.
+            extra_data: Bytes::copy_from_slice(&salt.to_be_bytes()),
+            base_fee_per_gas: Some(7),
+            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            ..Header::default()
+        };
+        block.block = BlockRef::new(number, header.hash_slow());
+        block.header = Box::new(header);
+        block
+    }
+
     fn timestamp(&self) -> u64 {
-        GENESIS_TIME + INTERVAL * self.block.number
+        self.header.timestamp
+    }
+
+    /// The transactions with their logs: neighbours of one hash are one transaction.
+    fn transactions(&self) -> Vec<(B256, &[LogSpec])> {
+        let transactions = self.logs.chunk_by(|log, next| log.tx_hash == next.tx_hash);
+        transactions.map(|logs| (logs[0].tx_hash, logs)).collect()
     }
 
     /// The header as the node gives it.
     pub fn header_json(&self) -> Json {
-        let mut bloom = Bloom::ZERO;
-        for log in &self.logs {
-            bloom.accrue_raw_log(log.address, &log.topics);
-        }
+        let header = &self.header;
+        let transactions: Vec<B256> = self.transactions().into_iter().map(|(hash, _)| hash).collect();
         json!({
             "number": U64::from(self.block.number), "hash": self.block.hash, "parentHash": self.parent,
-            "timestamp": U64::from(self.timestamp()), "logsBloom": bloom, "transactions": [],
+            "timestamp": U64::from(self.timestamp()), "logsBloom": header.logs_bloom,
+            "sha3Uncles": header.ommers_hash, "miner": header.beneficiary, "stateRoot": header.state_root,
+            "transactionsRoot": header.transactions_root, "receiptsRoot": header.receipts_root,
+            "difficulty": header.difficulty, "gasLimit": U64::from(header.gas_limit),
+            "gasUsed": U64::from(header.gas_used), "extraData": header.extra_data,
+            "mixHash": header.mix_hash, "nonce": header.nonce,
+            "baseFeePerGas": header.base_fee_per_gas.map(U64::from),
+            "withdrawalsRoot": header.withdrawals_root, "transactions": transactions, "uncles": [],
         })
+    }
+
+    /// The receipts as the node gives them.
+    pub fn receipts_json(&self) -> Vec<Json> {
+        let all = self.logs_json();
+        let mut receipts = Vec::new();
+        for (index, (hash, specs)) in self.transactions().into_iter().enumerate() {
+            let of_it = |log: &&Json| log["transactionIndex"] == json!(U64::from(index));
+            receipts.push(json!({
+                "type": "0x2", "status": "0x1", "cumulativeGasUsed": U256::from(GAS), "gasUsed": "0x5208",
+                "logsBloom": receipt(specs).logs_bloom(), "transactionHash": hash,
+                "transactionIndex": U64::from(index), "blockHash": self.block.hash,
+                "blockNumber": U64::from(self.block.number), "from": Address::repeat_byte(0xf0),
+                "to": specs[0].address, "contractAddress": null,
+                "logs": all.iter().filter(of_it).collect::<Vec<_>>(),
+            }));
+        }
+        receipts
     }
 
     /// The logs as the node gives them.
@@ -78,6 +137,13 @@ impl ScriptedBlock {
         }
         logs
     }
+}
+
+fn receipt(logs: &[LogSpec]) -> ReceiptEnvelope {
+    let logs = logs.iter().map(|log| Log::new_unchecked(log.address, log.topics.clone(), log.data.clone()));
+    let receipt =
+        Receipt { status: Eip658Value::Eip658(true), cumulative_gas_used: GAS, logs: logs.collect() };
+    ReceiptEnvelope::Eip1559(receipt.with_bloom())
 }
 
 /// The canonical chain of a scripted node.
@@ -110,10 +176,7 @@ impl ScriptedChain {
         self.salt += 1;
         let number = self.blocks.len() as u64;
         let parent = self.blocks.last().map(|block| block.block.hash).unwrap_or_default();
-        let mut seed = parent.to_vec();
-        seed.extend(number.to_be_bytes());
-        seed.extend(self.salt.to_be_bytes());
-        let block = ScriptedBlock { block: BlockRef::new(number, keccak256(seed)), parent, logs };
+        let block = ScriptedBlock::new(number, parent, logs, self.salt);
         self.blocks.push(block.clone());
         block
     }
@@ -150,7 +213,7 @@ impl ScriptedChain {
     }
 
     /// What a sound node of this chain says.
-    pub(super) fn answer(&self, method: &str, params: &Json) -> Reply {
+    pub fn answer(&self, method: &str, params: &Json) -> Reply {
         let header = |block: Option<&ScriptedBlock>| json!(block.map(ScriptedBlock::header_json));
         let result = match method {
             "eth_chainId" => json!(U64::from(self.id)),
@@ -168,6 +231,7 @@ impl ScriptedChain {
             "eth_getBlockByHash" => header(self.by_hash(&params[0])),
             "eth_getLogs" => return self.logs(&params[0]),
             "eth_getTransactionReceipt" => self.receipt(&params[0]),
+            "eth_getBlockReceipts" => self.receipts(&params[0]),
             _ => {
                 return Reply::error(-32601, &format!("the method {method} does not exist/is not available"));
             }
@@ -192,17 +256,15 @@ impl ScriptedChain {
     }
 
     fn receipt(&self, tx_hash: &Json) -> Json {
-        for block in &self.blocks {
-            let logs: Vec<_> =
-                block.logs_json().into_iter().filter(|log| log["transactionHash"] == *tx_hash).collect();
-            if !logs.is_empty() {
-                return json!({
-                    "transactionHash": tx_hash, "blockHash": block.block.hash,
-                    "blockNumber": U64::from(block.block.number), "logs": logs, "status": "0x1",
-                });
-            }
-        }
-        Json::Null
+        let receipts = self.blocks.iter().flat_map(ScriptedBlock::receipts_json);
+        receipts.into_iter().find(|receipt| receipt["transactionHash"] == *tx_hash).unwrap_or_default()
+    }
+
+    /// By `{"blockHash": …}`, by the hash alone, or by number or tag.
+    fn receipts(&self, block: &Json) -> Json {
+        let hash = if block.is_object() { &block["blockHash"] } else { block };
+        let by_number = || block.as_str().filter(|text| text.len() < 66).and_then(|tag| self.at_tag(tag));
+        json!(self.by_hash(hash).or_else(by_number).map(ScriptedBlock::receipts_json))
     }
 }
 

@@ -1,0 +1,201 @@
+//! Owns a chain's URLs together: the order in which they may be asked, the best head among them, and what a lie of one
+//! costs it.
+
+use std::{
+    cmp::Reverse,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use domain::{Clock, ProviderStatus};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use crate::{
+    NodeConfig,
+    endpoint::Endpoint,
+    error::ConnectError,
+    questions::BY_NUMBER,
+    score::{Choosable, MUCH, rank, score, why},
+    standing::Sentence,
+    upstream::Upstream,
+};
+
+/// What all URLs of a chain share.
+pub(crate) struct Shared {
+    pub(crate) config: NodeConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) permits: Semaphore,
+}
+
+/// A chain's URLs.
+pub(crate) struct Pool {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) upstreams: Vec<Upstream>,
+    // Held while a lie is judged, so that two of them do not take the last two URLs out of use.
+    judging: Mutex<()>,
+}
+
+impl Pool {
+    pub(crate) fn new(config: NodeConfig, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
+        let endpoints: Vec<_> =
+            config.urls.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
+        if endpoints.is_empty() {
+            return Err(ConnectError::NoUrl { chain: config.chain });
+        }
+        let permits = Semaphore::new(config.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
+        let shared = Arc::new(Shared { config, clock, permits });
+        let upstreams = endpoints.into_iter().enumerate();
+        let upstreams = upstreams.map(|(index, endpoint)| Upstream::new(index, endpoint, &shared)).collect();
+        Ok(Self { shared, upstreams, judging: Mutex::default() })
+    }
+
+    /// The URLs that nothing keeps from being asked, by score; where there is none, the one that rests shortest. Never
+    /// empty. `listens`: among equals, one that can announce is preferred.
+    pub(crate) fn candidates(&self, in_use: usize, listens: bool) -> Vec<Choosable> {
+        let now = self.shared.clock.now();
+        let usable: Vec<_> = self.upstreams.iter().filter(|url| !url.is_quarantined(now)).collect();
+        let sound = usable.iter().filter(|url| url.health().demoted_for(now).is_none());
+        let sound: Vec<_> = sound.map(|url| self.choosable(url, now, listens)).collect();
+        if !sound.is_empty() {
+            return rank(sound, in_use);
+        }
+        let soonest = usable.into_iter().min_by_key(|url| url.health().demoted_for(now));
+        // A lie never takes the last one away.
+        let soonest = soonest.unwrap_or(&self.upstreams[in_use]);
+        vec![self.choosable(soonest, now, listens)]
+    }
+
+    /// The candidates that are not much worse than the best.
+    pub(crate) fn worth_listening(&self, in_use: usize) -> Vec<usize> {
+        let candidates = self.candidates(in_use, true);
+        let best = candidates.first().map_or(0, |url| url.score);
+        let near = candidates.into_iter().filter(|url| url.score.saturating_add(MUCH) > best);
+        near.map(|url| url.index).collect()
+    }
+
+    /// All URLs but this one that are not in quarantine, the fittest first.
+    pub(crate) fn others(&self, than: usize) -> Vec<usize> {
+        let now = self.shared.clock.now();
+        let others = self.upstreams.iter().filter(|url| url.index != than && !url.is_quarantined(now));
+        let mut others: Vec<_> = others.map(|url| self.choosable(url, now, false)).collect();
+        others.sort_by_key(|url| (Reverse(url.score), url.index));
+        others.into_iter().map(|url| url.index).collect()
+    }
+
+    fn choosable(&self, url: &Upstream, now: Timestamp, listens: bool) -> Choosable {
+        let score = score(&url.evidence(now));
+        Choosable { index: url.index, score, second_choice: listens && !url.can_announce(now) }
+    }
+
+    // ------------------------------------------------------------------------------------------------ heads
+
+    /// Takes note of a URL's head.
+    pub(crate) fn learned(&self, index: usize, head: u64) {
+        let now = self.shared.clock.now();
+        let others = self.upstreams.iter().filter(|url| url.index != index);
+        // The head of one that lied proves nothing about the others.
+        let told = |url: &Upstream| {
+            let health = url.health();
+            health.standing.head.filter(|_| !health.standing.on_probation(now))
+        };
+        let best = others.filter_map(told).max();
+        self.upstreams[index].health().standing.learned(now, head, best);
+    }
+
+    /// The URLs whose heads nobody asked for lately. They count as asked now.
+    pub(crate) fn due_for_a_look(&self, in_use: usize) -> Vec<usize> {
+        let (now, interval) = (self.shared.clock.now(), self.shared.config.look_around_interval);
+        let others = self.upstreams.iter().filter(|url| url.index != in_use && !url.is_quarantined(now));
+        let due = others.filter(|url| {
+            let mut health = url.health();
+            health.demoted_for(now).is_none() && health.standing.head_is_due(now, interval)
+        });
+        due.map(|url| url.index).collect()
+    }
+
+    /// Lets every URL be due for a look.
+    pub(crate) fn look_soon(&self) {
+        self.upstreams.iter().for_each(|url| url.health().standing.head_asked_at = None);
+    }
+
+    /// Asks a URL for its head, to know how far it is behind.
+    pub(crate) async fn look_at(self: Arc<Self>, index: usize) {
+        let upstream = &self.upstreams[index];
+        match upstream.latest().await {
+            Ok(header) => self.learned(index, header.block.number),
+            Err(fault) => {
+                upstream.note(BY_NUMBER, &fault);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- lies
+
+    /// An answer of the URL was proved wrong.
+    pub(crate) fn accuse(&self, index: usize, lie: &str) {
+        let _judging = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.shared.clock.now();
+        let has_another = self.upstreams.iter().any(|url| {
+            url.index != index && !url.is_quarantined(now) && url.health().demoted_for(now).is_none()
+        });
+        let (chain, liar) = (&self.shared.config.chain, &self.upstreams[index]);
+        let (url, lie) = (liar.endpoint.redacted(), liar.endpoint.clean(lie));
+        let known = liar.health().standing.last_lie() == Some(lie.as_str());
+        let sentence = liar.health().standing.lied(now, &lie, has_another, &self.shared.config);
+        metrics::counter!(
+            "chainbell_provider_lies_total", "chain" => chain.to_string(), "url" => url.to_owned()
+        )
+        .increment(1);
+        match sentence {
+            Sentence::Quarantine(span) => {
+                tracing::warn!(%chain, url, lie, for_s = span.as_secs(), "a node lied: it is kept out of use");
+            }
+            Sentence::Mark if known => tracing::debug!(%chain, url, lie, "a node lies again"),
+            Sentence::Mark => {
+                tracing::warn!(%chain, url, lie, "a node lied, and there is no other to ask: add one to 'rpc'");
+            }
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------- statuses
+
+    /// What is thought of each URL, in the configured order.
+    pub(crate) fn statuses(&self, pinned: usize) -> Vec<ProviderStatus> {
+        let now = self.shared.clock.now();
+        self.upstreams.iter().map(|url| provider_status(url, now, pinned)).collect()
+    }
+
+    /// Brings the gauges of the scores up to date.
+    pub(crate) fn publish(&self) {
+        let now = self.shared.clock.now();
+        for url in &self.upstreams {
+            let chain = self.shared.config.chain.to_string();
+            let redacted = url.endpoint.redacted().to_owned();
+            metrics::gauge!("chainbell_provider_score", "chain" => chain, "url" => redacted)
+                .set(f64::from(score(&url.evidence(now))));
+        }
+    }
+}
+
+fn provider_status(url: &Upstream, now: Timestamp, pinned: usize) -> ProviderStatus {
+    let evidence = url.evidence(now);
+    let health = url.health();
+    let standing = &health.standing;
+    let reason = why(&evidence, health.last_error.as_deref());
+    let reason = match (reason, standing.last_lie()) {
+        (Some(reason), Some(lie)) if standing.on_probation(now) => Some(format!("{reason}: {lie}")),
+        (reason, _) => reason,
+    };
+    ProviderStatus {
+        url: url.endpoint.redacted().to_owned(),
+        score: score(&evidence),
+        pinned: url.index == pinned,
+        lag_blocks: standing.lag_blocks,
+        errors: standing.errors,
+        lies: standing.lies,
+        quarantined_for: standing.quarantined_for(now),
+        why: reason,
+        latency: health.latency,
+        concurrency: url.gate.pace().limit(),
+    }
+}
