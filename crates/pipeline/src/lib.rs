@@ -1,4 +1,4 @@
-//! The rooms of chainbell: ingest, relay, matching, confirm, digest, deliver.
+//! The rooms of chainbell: ingest, finality, relay, matching, confirm, digest, deliver.
 //!
 //! Owns what happens between a log and a person. A room imports no other room: they hand over by rows in the store,
 //! and ring each other's [`Bell`] so that nobody waits for a poll. A room must not know which broker, timer index,
@@ -7,11 +7,13 @@
 //! Every room is a struct with `new(deps, config)` and a public `step`, one bounded unit of work that says what it
 //! did. [`room::run`] is the loop around it, the same for all.
 
+pub mod auditor;
 pub mod bell;
 pub mod confirm;
 pub mod deliver;
 pub mod digest;
 pub mod factory;
+pub mod finality;
 pub mod health;
 pub mod ingest;
 pub mod matching;

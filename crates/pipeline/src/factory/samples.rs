@@ -153,5 +153,5 @@ fn event(contract: &ContractName, content: Content, address: Address, index: u64
         content,
         origin: Origin::Live,
     };
-    StoredEvent { event, finality: Finality::Seen, turn: 1 }
+    StoredEvent { event, finality: Finality::Seen, turn: 1, published: true }
 }

@@ -1,55 +1,76 @@
 //! `Backfill`: the past of contracts, up to exactly the first block that was read live.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{collections::HashMap, sync::Arc};
 
-use domain::{BlockRef, Catalog, ChainError, ContractName, LogFilter, LogQuery, Origin, RawLog};
-use store::{BackfillCommit, Publish};
+use domain::{BlockRef, ChainError, ContractName, Event, LogFilter, LogQuery, Origin, RawLog};
+use store::{BackfillCommit, Child, Publish};
 
-use super::{Did, Ingest};
+use super::{
+    Did, Ingest,
+    ahead::Taken,
+    source::{Source, measured, timestamps, weight},
+};
 use crate::RoomError;
 
-// How many headers are asked for in one batch when logs come without timestamps.
-const HEADERS_BATCH: usize = 256;
+/// What is read of the past next.
+struct Plan {
+    from: u64,
+    end: u64,
+    names: Vec<ContractName>,
+}
+
+/// What was read of it.
+struct Piece {
+    to: u64,
+    /// The block, where one was read by hash.
+    block: Option<BlockRef>,
+    events: Vec<Event>,
+    children: Vec<Child>,
+}
 
 impl Ingest {
+    /// Reads one piece of the past and commits it; what comes after it is read meanwhile.
     pub(super) async fn backfill(&mut self) -> Result<Did, RoomError> {
-        let behind = self.cursors.iter().filter(|cursor| cursor.is_behind());
-        let Some(from) = behind.map(|cursor| cursor.next_block).min() else { return Ok(Did::Idle) };
-        // Contracts that stand at the same block are read together; another one's cursor ends the piece.
-        let together: Vec<_> = self
-            .cursors
-            .iter()
-            .filter(|cursor| cursor.is_behind() && cursor.next_block == from)
-            .cloned()
-            .collect();
-        let others = self.cursors.iter().filter(|cursor| cursor.is_behind() && cursor.next_block > from);
-        let end = together.iter().map(|cursor| cursor.live_from - 1).min().unwrap_or(from);
-        let end = others.map(|cursor| cursor.next_block - 1).fold(end, u64::min);
-        let names: Vec<_> = together.iter().map(|cursor| cursor.name.clone()).collect();
-        let filters = Catalog::filters(names.iter().filter_map(|name| self.deps.catalog.get(name)));
+        let did = self.backfill_piece().await;
+        if did.is_err() {
+            self.ahead.clear();
+        }
+        did
+    }
+
+    async fn backfill_piece(&mut self) -> Result<Did, RoomError> {
+        let Some(plan) = self.next_plan() else { return Ok(Did::Idle) };
         let settled = self.settled();
-        let (to, block, logs) = if from <= settled {
-            let (to, logs) = self.range_logs(from, end.min(settled), &filters).await?;
-            (to, None, logs)
-        } else {
+        let tip = self.chain.as_ref().map_or(0, |chain| chain.tip().number);
+        let piece = if plan.from > settled {
             // Not final yet: by hash, of blocks that we hold.
-            let Some(block) = self.chain.as_ref().and_then(|chain| chain.at(from)) else {
+            let Some(block) = self.chain.as_ref().and_then(|chain| chain.at(plan.from)) else {
                 return Ok(Did::Idle);
             };
-            (from, Some(block), self.held_logs(block, &filters).await?)
+            self.held_piece(block, &plan.names).await?
+        } else if plan.names.iter().any(|name| self.is_factory(name)) {
+            // Whose logs the next ones are depends on the children that are born in these.
+            self.range_piece(plan.from, plan.end.min(settled), &plan.names).await?
+        } else {
+            self.piece_ahead(&plan, plan.end.min(settled).min(tip.max(plan.from))).await?
         };
-        let times = self.timestamps(&logs).await?;
-        let mut events = self.decode(&logs, Origin::Backfill, |log| times.get(&log.block.number).copied());
-        // Another contract's log that a merged filter brought belongs to that contract's own piece.
-        events.retain(|event| names.contains(&event.contract));
+        self.commit_piece(plan, piece).await
+    }
+
+    async fn commit_piece(&mut self, plan: Plan, piece: Piece) -> Result<Did, RoomError> {
+        let Plan { from, names, .. } = plan;
+        let to = piece.to;
         let contracts: Vec<(ContractName, u64, u64)> =
             names.into_iter().map(|name| (name, from, to + 1)).collect();
+        let lease = self.fence_name();
         let commit = BackfillCommit {
             chain: self.config.chain,
             name: &self.config.name,
             contracts: &contracts,
-            block,
-            events: &events,
+            block: piece.block,
+            events: &piece.events,
+            children: &piece.children,
+            fence: self.fence(&lease),
             publish: if self.config.notify_backfill { Publish::Yes } else { Publish::No },
             now: self.deps.clock.now(),
         };
@@ -65,27 +86,84 @@ impl Ingest {
         Ok(Did::Backfilled { from, to, events: committed.seen })
     }
 
-    /// Timestamps of logs that came without one, by block number.
-    pub(super) async fn timestamps(&self, logs: &[RawLog]) -> Result<HashMap<u64, u64>, RoomError> {
-        let missing: BTreeSet<_> =
-            logs.iter().filter(|log| log.block_timestamp.is_none()).map(|log| log.block.number).collect();
-        let missing: Vec<_> = missing.into_iter().collect();
-        let mut times = HashMap::with_capacity(missing.len());
-        for numbers in missing.chunks(HEADERS_BATCH) {
-            for (number, header) in numbers.iter().zip(self.deps.client.headers_by_number(numbers).await?) {
-                let unknown =
-                    || ChainError::UnknownBlock { url: "rpc".to_owned(), block: number.to_string() };
-                times.insert(*number, header.ok_or_else(unknown)?.timestamp);
-            }
+    // Which contracts are read next, and over which blocks. Contracts that stand at the same block are read together;
+    // another one's cursor ends the piece. Factories come first: whose logs their children's are is known only then.
+    fn next_plan(&self) -> Option<Plan> {
+        let only_factories = self.factories_behind();
+        let behind = self
+            .cursors
+            .iter()
+            .filter(|cursor| cursor.is_behind() && (!only_factories || self.is_factory(&cursor.name)));
+        let behind: Vec<_> = behind.collect();
+        let from = behind.iter().map(|cursor| cursor.next_block).min()?;
+        let (together, others): (Vec<_>, Vec<_>) =
+            behind.into_iter().partition(|cursor| cursor.next_block == from);
+        let end = together.iter().map(|cursor| cursor.live_from - 1).min().unwrap_or(from);
+        let end = others.iter().map(|cursor| cursor.next_block - 1).fold(end, u64::min);
+        Some(Plan { from, end, names: together.into_iter().map(|cursor| cursor.name.clone()).collect() })
+    }
+
+    // By range, with what comes after it read ahead. All of a piece is of one URL; when the URL in use changes, what was
+    // read of the one before is dropped, as it may be out of use for a lie.
+    async fn piece_ahead(&mut self, plan: &Plan, end: u64) -> Result<Piece, RoomError> {
+        let url = self.deps.client.url();
+        let fits = |source: &Arc<Source>| source.url == url && source.names == plan.names;
+        if !self.ahead.source().is_some_and(fits) {
+            let source = Source {
+                client: self.deps.client.steady().unwrap_or_else(|| Arc::clone(&self.deps.client)),
+                url,
+                filters: self.filters_of_past(plan.names.iter()),
+                names: plan.names.clone(),
+                chain: self.config.chain,
+                name: self.config.name.clone(),
+                clock: Arc::clone(&self.deps.clock),
+                decoder: Arc::clone(&self.deps.decoder),
+                cursors: self.cursors.clone(),
+                // Those of final blocks are all known: factories were read first.
+                children: self.children.clone(),
+            };
+            self.ahead.follow(source);
         }
-        Ok(times)
+        let began = self.deps.clock.now();
+        let Taken { to, events } = self.ahead.take(plan.from, end, &mut self.reach).await?;
+        measured(&self.config.name, "wait", self.deps.clock.now().duration_since(began));
+        self.count(&events);
+        Ok(Piece { to, block: None, events, children: Vec::new() })
+    }
+
+    async fn range_piece(&mut self, from: u64, end: u64, names: &[ContractName]) -> Result<Piece, RoomError> {
+        let filters = self.filters_of_past(names.iter());
+        let (to, logs) = self.range_logs(from, end, &filters).await?;
+        let (events, children) = self.past_of(&logs, names).await?;
+        Ok(Piece { to, block: None, events, children })
     }
 
     // The logs of a block that we hold, under the same doubts as a new one's.
-    async fn held_logs(&self, block: BlockRef, filters: &[LogFilter]) -> Result<Vec<RawLog>, RoomError> {
+    async fn held_piece(&mut self, block: BlockRef, names: &[ContractName]) -> Result<Piece, RoomError> {
+        let filters = self.filters_of_past(names.iter());
         let header = self.deps.client.header_by_hash(block.hash).await?;
-        let unknown = || ChainError::UnknownBlock { url: "rpc".to_owned(), block: block.to_string() };
-        self.logs_of(&header.ok_or_else(unknown)?, filters).await
+        let unknown = || ChainError::UnknownBlock { url: self.deps.client.url(), block: block.to_string() };
+        let logs = self.logs_of(&header.ok_or_else(unknown)?, &filters).await?;
+        let (events, children) = self.past_of(&logs, names).await?;
+        Ok(Piece { to: block.number, block: Some(block), events, children })
+    }
+
+    async fn past_of(
+        &mut self,
+        logs: &[RawLog],
+        names: &[ContractName],
+    ) -> Result<(Vec<Event>, Vec<Child>), RoomError> {
+        let times = self.timestamps(logs).await?;
+        let time = |log: &RawLog| times.get(&log.block.number).copied();
+        let (mut events, children) = self.decode(logs, Origin::Backfill, time);
+        // Another contract's log that a merged filter brought belongs to that contract's own piece.
+        events.retain(|event| names.contains(&event.contract));
+        Ok((events, children))
+    }
+
+    /// Timestamps of logs that came without one, by block number.
+    pub(super) async fn timestamps(&self, logs: &[RawLog]) -> Result<HashMap<u64, u64>, RoomError> {
+        Ok(timestamps(self.deps.client.as_ref(), logs).await?)
     }
 
     /// The logs of final blocks from `from` on and at most up to `to`: as many blocks as the node gives at once. A
@@ -97,29 +175,20 @@ impl Ingest {
         filters: &[LogFilter],
     ) -> Result<(u64, Vec<RawLog>), RoomError> {
         loop {
-            let last = to.min(from.saturating_add(self.range - 1));
+            let last = to.min(from.saturating_add(self.reach.blocks() - 1));
             let blocks = last - from + 1;
             match self.logs(LogQuery::Range { from, to: last }, filters).await {
                 Ok(logs) => {
-                    self.grow_range(blocks, logs.len());
+                    self.reach.granted(blocks, weight(&logs));
                     return Ok((last, logs));
                 }
                 Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. })) if blocks > 1 => {
-                    let suggested = suggested_blocks.filter(|suggested| *suggested < blocks);
-                    self.range = suggested.unwrap_or(blocks / 2).max(1);
-                    tracing::debug!(chain = %self.config.name, range.blocks = self.range, "the node refused a range");
+                    self.reach.refused(blocks, suggested_blocks);
+                    let blocks = self.reach.blocks();
+                    tracing::debug!(chain = %self.config.name, range.blocks = blocks, "the node refused a range");
                 }
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    // Moves the range towards the wanted number of logs, at most doubling it.
-    fn grow_range(&mut self, blocks: u64, logs: usize) {
-        let wanted = match logs as u64 {
-            0 => self.range.saturating_mul(2),
-            logs => (blocks.saturating_mul(self.config.range_logs) / logs).min(self.range.saturating_mul(2)),
-        };
-        self.range = wanted.clamp(1, self.config.range_max.max(1));
     }
 }

@@ -1,14 +1,15 @@
 //! From blocks to events: logs by hash, checked against witnesses and bloom, decoded.
 
-use std::collections::HashMap;
-
 use domain::{
-    ChainError, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match,
-    event::logical_ids,
+    ChainError, Content, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use store::Child;
 
-use super::Ingest;
+use super::{
+    Ingest,
+    source::{Reading, logs_from},
+};
 use crate::RoomError;
 
 impl Ingest {
@@ -26,91 +27,101 @@ impl Ingest {
         Ok(linked)
     }
 
-    /// The events of blocks, in order, asked for by hash.
-    pub(super) async fn events_of(&self, headers: &[Header]) -> Result<Vec<Event>, RoomError> {
+    /// The events of blocks, in order, asked for by hash, and the children that they tell of.
+    pub(super) async fn events_of(
+        &mut self,
+        headers: &[Header],
+    ) -> Result<(Vec<Event>, Vec<Child>), RoomError> {
         let asked: Vec<_> = headers.iter().map(|header| self.logs_of(header, &self.filters)).collect();
         let blocks: Vec<Vec<RawLog>> =
             stream::iter(asked).buffered(self.config.parallel.max(1)).try_collect().await?;
-        let mut events = Vec::new();
+        let (mut events, mut children) = (Vec::new(), Vec::new());
         for (header, logs) in headers.iter().zip(blocks) {
-            events.extend(self.decode(&logs, Origin::Live, |_| Some(header.timestamp)));
+            let (of_block, born) = self.decode(&logs, Origin::Live, |_| Some(header.timestamp));
+            events.extend(of_block);
+            children.extend(born);
         }
-        Ok(events)
+        Ok((events, children))
     }
 
-    /// One block's logs by its hash. Asked again where the first answer is doubtful, and a fault where a log that
-    /// was announced stays missing.
+    /// One block's logs by its hash. Asked again where the first answer is doubtful, then elsewhere; a fault where a log
+    /// that was announced stays missing.
     pub(super) async fn logs_of(
         &self,
         header: &Header,
         filters: &[LogFilter],
     ) -> Result<Vec<RawLog>, RoomError> {
+        let may_match =
+            header.bloom.map(|bloom| filters.iter().any(|filter| bloom_may_match(&bloom, filter)));
+        // Some chains' blooms are stale or zero, so that a bloom alone spares no question unless the operator says so.
+        if self.config.trust_bloom && may_match == Some(false) {
+            return Ok(Vec::new());
+        }
         let query = LogQuery::Block(header.block);
-        let logs = self.logs(query, filters).await?;
-        let doubtful = logs.is_empty()
-            && header.bloom.is_some_and(|bloom| filters.iter().any(|filter| bloom_may_match(&bloom, filter)));
         // An empty answer under a bloom that may match can come from a node that has not indexed the block yet. A
-        // bloom has false positives, so a second empty answer is believed.
-        let logs = if doubtful || self.witnesses.miss(header.block, &logs) {
-            self.logs(query, filters).await?
-        } else {
-            logs
+        // bloom has false positives, so an empty answer that others give too is believed.
+        let doubtful = |logs: &[RawLog]| {
+            (logs.is_empty() && may_match == Some(true)) || self.witnesses.miss(header.block, logs)
         };
+        let url = self.deps.client.url();
+        let mut logs = self.logs(query, filters).await?;
+        if doubtful(&logs) {
+            logs = self.logs(query, filters).await?;
+        }
+        if doubtful(&logs) {
+            self.settle_doubt(&url, header, filters, &logs).await?;
+        }
         if self.witnesses.miss(header.block, &logs) {
             metrics::counter!("chainbell_provider_faults_total", "chain" => self.config.name.to_string())
                 .increment(1);
             let detail = format!("block {} lacks a log that the subscription announced", header.block);
-            return Err(ChainError::Incoherent { url: "rpc".to_owned(), detail }.into());
+            return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
         }
         Ok(logs)
     }
 
-    /// The logs of all filters, merged in order; a log that two filters bring counts once.
+    /// The logs of all filters from the node in use.
     pub(super) async fn logs(
         &self,
         query: LogQuery,
         filters: &[LogFilter],
     ) -> Result<Vec<RawLog>, RoomError> {
-        let mut logs = Vec::new();
-        for filter in filters {
-            logs.extend(self.deps.client.logs(query, filter).await?);
-        }
-        if filters.len() > 1 {
-            logs.sort_by_key(|log| (log.block.number, log.log_index));
-            logs.dedup_by_key(|log| (log.block.number, log.log_index));
-        }
-        Ok(logs)
+        Ok(logs_from(self.deps.client.as_ref(), query, filters).await?)
     }
 
-    /// Decodes logs of our contracts, from their start block on.
+    /// Decodes logs of our contracts, from their start block on, and finds the children that they tell of.
     pub(super) fn decode(
-        &self,
+        &mut self,
         logs: &[RawLog],
         origin: Origin,
         timestamp: impl Fn(&RawLog) -> Option<u64>,
-    ) -> Vec<Event> {
-        let cursors: HashMap<_, _> = self.cursors.iter().map(|cursor| (&cursor.name, cursor)).collect();
-        let logical = logical_ids(self.config.chain, logs);
-        let mut events = Vec::with_capacity(logs.len());
-        for (log, logical) in logs.iter().zip(logical) {
-            let Some(decoded) = self.deps.decoder.decode(self.config.chain, log) else { continue };
-            let cursor = cursors.get(&decoded.contract);
-            if cursor.is_some_and(|cursor| log.block.number < cursor.start_block) {
-                continue;
-            }
-            // A reorg can bring blocks of the past once more: they stay the past.
-            let past = cursor.is_some_and(|cursor| log.block.number < cursor.live_from);
-            let origin = if past { Origin::Backfill } else { origin };
-            let time = timestamp(log).or(log.block_timestamp).unwrap_or_default();
-            let event = abi::to_event(self.config.chain, log, time, origin, logical, decoded);
-            if matches!(event.content, domain::Content::Undecoded { .. }) {
-                metrics::counter!("chainbell_events_undecoded_total", "contract" => event.contract.to_string())
-                    .increment(1);
-            }
-            events.push(event);
+    ) -> (Vec<Event>, Vec<Child>) {
+        let events = self.events_in(logs, origin, &timestamp);
+        let children = self.births(&events);
+        // A child can speak in the block of its creation, even before its factory does.
+        let events = if children.is_empty() { events } else { self.events_in(logs, origin, &timestamp) };
+        self.count(&events);
+        (events, children)
+    }
+
+    /// Counts events that were decoded.
+    pub(super) fn count(&self, events: &[Event]) {
+        for event in events.iter().filter(|event| matches!(event.content, Content::Undecoded { .. })) {
+            metrics::counter!("chainbell_events_undecoded_total", "contract" => event.contract.to_string())
+                .increment(1);
         }
         let chain = self.config.name.to_string();
         metrics::counter!("chainbell_events_total", "chain" => chain).increment(events.len() as u64);
-        events
+    }
+
+    fn events_in(
+        &self,
+        logs: &[RawLog],
+        origin: Origin,
+        timestamp: &impl Fn(&RawLog) -> Option<u64>,
+    ) -> Vec<Event> {
+        let (cursors, children) = (self.cursors.as_slice(), &self.children);
+        let reading = Reading { chain: self.config.chain, decoder: &self.deps.decoder, cursors, children };
+        reading.events(logs, origin, timestamp)
     }
 }

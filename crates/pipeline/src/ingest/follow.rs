@@ -1,7 +1,7 @@
 //! `Follow`: new blocks on our tip.
 
-use domain::{Header, Origin};
-use store::ChainCommit;
+use domain::{Header, Origin, RawLog};
+use store::{ChainCommit, Child};
 
 use super::{Did, Ingest};
 use crate::RoomError;
@@ -11,7 +11,7 @@ impl Ingest {
         let Some(chain) = &self.chain else { return Ok(Did::Idle) };
         let tip = chain.tip();
         let until = self.until(head.block.number);
-        if until <= tip.number {
+        if until <= tip.number || self.factories_behind() {
             return Ok(Did::Idle);
         }
         let next = tip.number + 1;
@@ -31,8 +31,8 @@ impl Ingest {
             Some(first) if first.parent != tip.hash => return self.recover(head).await,
             Some(_) => {}
         }
-        let events = self.events_of(&headers).await?;
-        self.commit(None, &headers, &events).await
+        let (events, children) = self.events_of(&headers).await?;
+        self.commit(None, &headers, &events, &children).await
     }
 
     // Reads final blocks by range, as one piece of the live chain: these are news, however late.
@@ -47,8 +47,9 @@ impl Ingest {
         let (to, logs) = self.range_logs(from, to, &filters).await?;
         let header = self.header_at(to).await?;
         let times = self.timestamps(&logs).await?;
-        let events = self.decode(&logs, Origin::Live, |log| times.get(&log.block.number).copied());
-        let did = self.commit(None, std::slice::from_ref(&header), &events).await?;
+        let time = |log: &RawLog| times.get(&log.block.number).copied();
+        let (events, children) = self.decode(&logs, Origin::Live, time);
+        let did = self.commit(None, std::slice::from_ref(&header), &events, &children).await?;
         Ok(match did {
             Did::Followed { events, .. } => Did::Followed { blocks: to - from + 1, events },
             other => other,
@@ -61,10 +62,12 @@ impl Ingest {
         ancestor: Option<domain::BlockRef>,
         headers: &[Header],
         events: &[domain::Event],
+        children: &[Child],
     ) -> Result<Did, RoomError> {
-        let Some(chain) = self.chain.as_mut() else { return Ok(Did::Idle) };
+        let Some(chain) = &self.chain else { return Ok(Did::Idle) };
         let old = chain.tip();
         let tip = headers.last().map(|header| header.block).or(ancestor).unwrap_or(old);
+        let lease = self.fence_name();
         let commit = ChainCommit {
             chain: self.config.chain,
             name: &self.config.name,
@@ -72,10 +75,14 @@ impl Ingest {
             ancestor,
             headers,
             events,
+            children,
             tip,
+            publish: self.publish(),
+            fence: self.fence(&lease),
             now: self.deps.clock.now(),
         };
         let committed = self.deps.store.commit_chain(&commit).await?;
+        let Some(chain) = self.chain.as_mut() else { return Ok(Did::Idle) };
         let rewound = ancestor.and_then(|ancestor| chain.rewind(ancestor).ok());
         let depth = rewound.map_or(0, |dropped| dropped.len() as u64);
         for header in headers {

@@ -3,103 +3,46 @@
 //!
 //! Three states: `Follow` reads new blocks, by hash near the head and by range where the chain is final; `Recover`
 //! finds the common ancestor after a fork and commits the new branch and the orphan marks together; `Backfill` reads
-//! the past of contracts, one piece at a time, whenever the live chain leaves time.
+//! the past of contracts, one piece at a time, whenever the live chain leaves time. Around them: one reader per chain, by
+//! lease; doubts about an answer, which another URL settles; and the halt, which a person settles.
 
+mod ahead;
+mod audit;
 mod backfill;
 mod blocks;
+mod born;
+mod config;
+mod doubt;
 mod follow;
+mod halt;
+mod lease;
+mod lookout;
+mod note;
+mod reach;
 mod recover;
 mod replay;
+mod source;
 mod start;
 mod witness;
 
-use std::{sync::Arc, time::Duration};
-
-use abi::Decoder;
 use async_trait::async_trait;
 use domain::{
-    BlockRef, Catalog, ChainClient, ChainError, ChainId, ChainName, Clock, Header, Heads, LogFilter,
+    BlockRef, Catalog, ChainError, Children, Header, Heads, LogFilter,
     canonical::{Assessment, CanonicalChain},
 };
-use store::{ContractCursor, Store};
+use jiff::Timestamp;
+use store::{ContractCursor, Publish};
 
-use crate::{Bell, Progress, Room, RoomError};
+use crate::{Progress, Room, RoomError};
 
+use ahead::Ahead;
+use reach::Reach;
 use witness::Witnesses;
 
+pub use audit::{AUDIT_BLOCKS_MAX, Audited, audited_contracts};
+pub use born::known_children;
+pub use config::{FinalityRule, IngestConfig, IngestDeps, Lease};
 pub use replay::{Piece, Replay};
-
-/// How a chain becomes final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinalityRule {
-    /// By the node's `safe` and `finalized` tags.
-    Tags,
-    /// By this many blocks on top.
-    Depth(u64),
-}
-
-/// One chain's settings and limits.
-#[derive(Debug, Clone)]
-pub struct IngestConfig {
-    /// Chain.
-    pub chain: ChainId,
-    /// Its name.
-    pub name: ChainName,
-    /// How it becomes final.
-    pub finality: FinalityRule,
-    /// The deepest reorg that is followed without a person.
-    pub max_reorg_depth: u32,
-    /// How many blocks are read by hash and committed at once.
-    pub blocks_max: u32,
-    /// How many blocks a range spans at most.
-    pub range_max: u64,
-    /// How many logs a range should bring; ranges grow and shrink towards it.
-    pub range_logs: u64,
-    /// How many blocks' logs are asked for at once.
-    pub parallel: usize,
-    /// How long to wait for a wake before looking anyway.
-    pub poll: Duration,
-    /// Whether events of the past are published and notify.
-    pub notify_backfill: bool,
-    /// Read no further than this block.
-    pub until: Option<u64>,
-}
-
-impl IngestConfig {
-    /// The defaults for a chain.
-    pub const fn new(chain: ChainId, name: ChainName) -> Self {
-        Self {
-            chain,
-            name,
-            finality: FinalityRule::Tags,
-            max_reorg_depth: 256,
-            blocks_max: 64,
-            range_max: 10_000,
-            range_logs: 5_000,
-            parallel: 8,
-            poll: Duration::from_secs(4),
-            notify_backfill: false,
-            until: None,
-        }
-    }
-}
-
-/// What the rooms around ingest give it.
-#[derive(Debug, Clone)]
-pub struct IngestDeps {
-    /// The node.
-    pub client: Arc<dyn ChainClient>,
-    /// The store.
-    pub store: Store,
-    /// The contracts.
-    pub catalog: Arc<Catalog>,
-    /// Decodes their logs.
-    pub decoder: Arc<Decoder>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Rung when the outbox has something.
-    pub relay: Bell,
-}
 
 /// What a step did, for tests and for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +75,8 @@ pub enum Did {
         /// How many events were in it.
         events: u64,
     },
+    /// Left the chain to the reader that holds its lease.
+    StoodBy,
     /// Nothing.
     Idle,
 }
@@ -144,11 +89,23 @@ pub struct Ingest {
     chain: Option<CanonicalChain>,
     cursors: Vec<ContractCursor>,
     filters: Vec<LogFilter>,
+    children: Children,
+    // The height up to which the node says that the chain is final.
     finalized: u64,
-    noted: Option<Heads>,
-    range: u64,
+    // The height up to which the blocks that we hold are final: no reorg may cross it.
+    final_held: u64,
+    noted: Option<(Heads, bool)>,
+    // How far one question for a range reaches, and what was read of the past beyond the next piece.
+    reach: Reach,
+    ahead: Ahead,
     witnesses: Witnesses,
+    // Whether the chain is to be looked at before anything else is done.
+    look: bool,
+    looked_at: Timestamp,
+    contested_since: Option<Timestamp>,
+    renew_at: Timestamp,
     halted: Option<String>,
+    providers_noted_at: Timestamp,
 }
 
 const RANGE_FIRST: u64 = 100;
@@ -158,43 +115,71 @@ impl Ingest {
     pub fn new(deps: IngestDeps, config: IngestConfig) -> Self {
         let filters = Catalog::filters(deps.catalog.of_chain(config.chain));
         Self {
-            range: RANGE_FIRST.min(config.range_max),
+            reach: Reach::new(RANGE_FIRST, config.range_max, config.range_logs),
+            ahead: Ahead::default(),
             deps,
             config,
             chain: None,
             cursors: Vec::new(),
             filters,
+            children: Children::default(),
             finalized: 0,
+            final_held: 0,
             noted: None,
             witnesses: Witnesses::default(),
+            look: true,
+            looked_at: Timestamp::MIN,
+            contested_since: None,
+            renew_at: Timestamp::MIN,
             halted: None,
+            providers_noted_at: Timestamp::MIN,
         }
     }
 
-    /// One decision and its commit.
+    /// Looks at the chain, and does one thing about it.
     ///
     /// # Errors
     /// See [`RoomError`]; the cursor is where it was.
     pub async fn advance(&mut self) -> Result<Did, RoomError> {
-        if let Some(reason) = &self.halted {
-            return Err(RoomError::Halted(reason.clone()));
+        self.look = true;
+        if !self.holds_lease().await? {
+            self.ahead.clear();
+            return Ok(Did::StoodBy);
         }
+        if self.halted.is_some() {
+            self.reconsider_halt().await?;
+        }
+        self.looked_at = self.deps.clock.now();
         let heads = self.deps.client.heads().await?;
         if self.chain.is_none() {
+            self.ahead.clear();
             let started = self.start(&heads).await;
             if started.is_err() {
                 // Half a start is none: the cursors belong to the chain.
                 self.chain = None;
             }
-            return started;
+            return self.halting(started).await;
         }
-        self.note(&heads).await?;
+        self.finalized = self.finalized.max(self.final_height(&heads));
         let did = self.follow(&heads.latest).await;
-        let did = self.forget_on_fence(did)?;
+        let did = self.forget_on_fence(did);
+        let did = self.halting(did).await?;
+        self.note(&heads, did).await?;
+        self.look = !self.is_caught_up(&heads.latest);
         if did != Did::Idle {
             return Ok(did);
         }
-        let did = self.hear_late_witnesses().await?;
+        self.look = false;
+        self.side_work().await
+    }
+
+    /// What waits for the live chain to leave time: witnesses of blocks that we hold, and the past.
+    async fn side_work(&mut self) -> Result<Did, RoomError> {
+        if self.chain.is_none() || self.halted.is_some() {
+            return Ok(Did::Idle);
+        }
+        let did = self.hear_late_witnesses().await;
+        let did = self.forget_on_fence(did)?;
         if did != Did::Idle {
             return Ok(did);
         }
@@ -221,51 +206,30 @@ impl Ingest {
              another network; for a development chain that began anew, point store.url at a new database",
             head.block
         );
-        ChainError::Incoherent { url: "rpc".to_owned(), detail }.into()
+        ChainError::Incoherent { url: self.deps.client.url(), detail }.into()
     }
 
-    /// The height up to which the chain is final.
-    const fn final_height(&self, heads: &Heads) -> u64 {
-        match (self.config.finality, heads.finalized) {
-            (FinalityRule::Tags, Some(block)) => block.number,
-            (FinalityRule::Tags, None) => 0,
-            (FinalityRule::Depth(depth), _) => heads.latest.block.number.saturating_sub(depth),
-        }
-    }
-
-    /// The height up to which blocks are read by range: final, or deeper than any reorg that we would follow.
-    fn settled(&self) -> u64 {
-        let tip = self.chain.as_ref().map_or(0, |chain| chain.tip().number);
-        self.finalized.max(tip.saturating_sub(u64::from(self.config.max_reorg_depth) + 1))
-    }
-
-    async fn note(&mut self, heads: &Heads) -> Result<(), RoomError> {
-        // Finality never moves back, whatever a lagging node says.
-        self.finalized = self.finalized.max(self.final_height(heads));
-        if self.noted.as_ref() == Some(heads) {
-            return Ok(());
-        }
-        let safe = match self.config.finality {
-            FinalityRule::Tags => heads.safe.map(|block| block.number),
-            FinalityRule::Depth(_) => Some(self.finalized),
-        };
-        let head = heads.latest.block.number;
-        let store = &self.deps.store;
-        store.note_heads(self.config.chain, head, safe, Some(self.finalized), self.deps.clock.now()).await?;
-        self.noted = Some(*heads);
-        let label = self.config.name.to_string();
-        let tip = self.chain.as_ref().map_or(0, |chain| chain.tip().number);
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of block counts")]
-        metrics::gauge!("chainbell_chain_lag_blocks", "chain" => label).set(head.saturating_sub(tip) as f64);
-        Ok(())
-    }
-
-    // Another writer moved the cursor: what we hold in memory is worth nothing any more.
+    // Another writer moved the cursor, or a commit failed midway: what we hold in memory is worth nothing any more.
     fn forget_on_fence(&mut self, did: Result<Did, RoomError>) -> Result<Did, RoomError> {
-        if let Err(RoomError::Store(store::StoreError::Fenced(_))) = &did {
+        if let Err(RoomError::Store(error)) = &did {
+            self.ahead.clear();
+            if matches!(error, store::StoreError::Fenced(_)) {
+                // Whose turn it is will be asked again.
+                self.renew_at = Timestamp::MIN;
+            }
             self.chain = None;
         }
         did
+    }
+
+    // Whether nothing is left to follow up to this head.
+    fn is_caught_up(&self, head: &Header) -> bool {
+        self.chain.as_ref().is_some_and(|chain| chain.tip().number >= self.until(head.block.number))
+    }
+
+    // Whether the past that a reorg or a repair brings once more is told of. What is read live always is.
+    const fn publish(&self) -> Publish {
+        if self.config.notify_backfill { Publish::Yes } else { Publish::News }
     }
 
     fn until(&self, head: u64) -> u64 {
@@ -276,9 +240,12 @@ impl Ingest {
 #[async_trait]
 impl Room for Ingest {
     async fn step(&mut self) -> Result<Progress, RoomError> {
-        let did = self.advance().await?;
-        match did {
-            Did::Idle => return Ok(Progress::Idle),
+        let did = if self.should_look().await { self.advance().await } else { self.side_work().await };
+        if did.is_err() {
+            self.look = true;
+        }
+        match did? {
+            Did::Idle | Did::StoodBy => return Ok(Progress::Idle),
             Did::Recovered { depth, orphaned } => {
                 tracing::info!(chain = %self.config.name, reorg.depth = depth, reorg.orphaned = orphaned, "followed a reorg");
             }
@@ -288,8 +255,10 @@ impl Room for Ingest {
     }
 
     async fn rest(&mut self) {
-        if let Some(wake) = self.deps.client.next_wake(&self.filters, self.config.poll).await {
-            self.witness(wake);
-        }
+        self.wait_for_wakes().await;
+    }
+
+    async fn finish(&mut self) {
+        self.give_lease_back().await;
     }
 }

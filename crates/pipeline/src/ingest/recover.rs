@@ -9,8 +9,14 @@ impl Ingest {
     /// Finds the common ancestor by walking the node's parents by hash, and commits the orphan marks together with
     /// the first blocks of the new branch.
     pub(super) async fn recover(&mut self, head: &Header) -> Result<Did, RoomError> {
+        self.contest(head).await?;
         let Some(ancestor) = self.common_ancestor(head).await? else { return Ok(Did::Idle) };
-        let last = self.until(head.block.number).min(ancestor.number + u64::from(self.config.blocks_max));
+        let last = if self.factories_behind() {
+            // The new branch is read when its children can be known.
+            ancestor.number
+        } else {
+            self.until(head.block.number).min(ancestor.number + u64::from(self.config.blocks_max))
+        };
         let headers = if last > ancestor.number {
             self.linked_headers(ancestor.number + 1, last).await?
         } else {
@@ -19,13 +25,24 @@ impl Ingest {
         if headers.first().is_some_and(|first| first.parent != ancestor.hash) {
             // The chain changed again while we looked. The next step looks again.
             let detail = format!("the block after {ancestor} does not name it as its parent");
-            return Err(ChainError::Incoherent { url: "rpc".to_owned(), detail }.into());
+            return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
         }
-        let events = self.events_of(&headers).await?;
-        self.commit(Some(ancestor), &headers, &events).await
+        // What is read ahead is final, so that no reorg reaches it; it costs little to be sure.
+        self.ahead.clear();
+        // Children of the dead branch must not claim logs of the new one.
+        self.children.rewind(ancestor.number);
+        let (events, children) = match self.events_of(&headers).await {
+            Ok(read) => read,
+            Err(error) => {
+                // The reorg is not committed, and neither is what was just forgotten.
+                self.chain = None;
+                return Err(error);
+            }
+        };
+        self.commit(Some(ancestor), &headers, &events, &children).await
     }
 
-    async fn common_ancestor(&mut self, head: &Header) -> Result<Option<BlockRef>, RoomError> {
+    async fn common_ancestor(&self, head: &Header) -> Result<Option<BlockRef>, RoomError> {
         let Some(chain) = &self.chain else { return Ok(None) };
         let (tip, anchor) = (chain.tip(), chain.anchor());
         let top = head.block.number.min(tip.number);
@@ -36,27 +53,23 @@ impl Ingest {
                 break;
             }
             let depth = tip.number.saturating_sub(number) + 1;
-            if number <= anchor.number || depth > u64::from(self.config.max_reorg_depth) {
-                return Err(self.halt(&remote, depth));
+            let limit = anchor.number.max(self.final_held);
+            if number <= limit || depth > u64::from(self.config.max_reorg_depth) {
+                // A failover to a node of another view looks the same: others are heard first.
+                if self.somebody_agrees().await {
+                    let (url, detail) =
+                        (self.deps.client.url(), format!("it disagrees down to block {}", remote.block));
+                    self.deps.client.accuse(&detail);
+                    return Err(ChainError::Incoherent { url, detail }.into());
+                }
+                return Err(self.too_deep(&remote, depth));
             }
             let parent = self.deps.client.header_by_hash(remote.parent).await?;
             let unknown =
-                || ChainError::UnknownBlock { url: "rpc".to_owned(), block: remote.parent.to_string() };
+                || ChainError::UnknownBlock { url: self.deps.client.url(), block: remote.parent.to_string() };
             remote = parent.ok_or_else(unknown)?;
         }
         // The node caught up with what we hold while we looked: nothing to take back.
         Ok((remote.block != tip).then_some(remote.block))
-    }
-
-    fn halt(&mut self, remote: &Header, depth: u64) -> RoomError {
-        let name = &self.config.name;
-        let reason = format!(
-            "chain '{name}' disagrees with the stored one for at least {depth} blocks, down to block {}: that is deeper \
-             than max_reorg_depth ({}) or than the blocks we hold. Nothing was changed. Check that rpc serves the right \
-             network; for a development chain that began anew, point store.url at a new database",
-            remote.block, self.config.max_reorg_depth
-        );
-        self.halted = Some(reason.clone());
-        RoomError::Halted(reason)
     }
 }

@@ -1,9 +1,10 @@
 //! Replay: blocks of the past once more. Owns no cursor: what is held stays as it is, what is missing is added.
 
-use domain::{Catalog, ContractName, LogQuery, Origin, canonical::CanonicalChain};
-use store::ReplayCommit;
+use domain::{Catalog, ContractName, LogQuery, Origin, RawLog, canonical::CanonicalChain};
+use store::{EventKey, ReplayCommit};
+use uuid::Uuid;
 
-use super::{Ingest, start::newest_run};
+use super::{Ingest, born::known_children, start::newest_run};
 use crate::RoomError;
 
 /// What a replay does beside reading.
@@ -11,8 +12,10 @@ use crate::RoomError;
 pub struct Replay {
     /// Only this contract.
     pub contract: Option<ContractName>,
-    /// The replay's id, under which the events are published again.
-    pub publish: Option<String>,
+    /// The replay's row, whose cursor moves with each piece. Without one, nothing is changed: the events are counted.
+    pub id: Option<Uuid>,
+    /// Whether the events are published again, under the replay's id.
+    pub publish: bool,
     /// Whether matching looks at the events again, as news.
     pub notify: bool,
 }
@@ -24,7 +27,7 @@ pub struct Piece {
     pub to: u64,
     /// How many events were read.
     pub events: u64,
-    /// How many of them the store lacked.
+    /// How many of them the store lacked, or lacks where they are only counted.
     pub added: u64,
 }
 
@@ -47,18 +50,29 @@ impl Ingest {
         } else {
             match self.chain.as_ref().and_then(|chain| chain.at(from)) {
                 Some(block) => (from, self.logs(LogQuery::Block(block), &filters).await?),
-                None => return Ok(Piece { to: from, events: 0, added: 0 }),
+                // Between what is final and what we hold block by block lies nothing that is not final.
+                None => self.range_logs(from, to.min(from), &filters).await?,
             }
         };
         let times = self.timestamps(&logs).await?;
-        let mut events = self.decode(&logs, Origin::Backfill, |log| times.get(&log.block.number).copied());
+        let time = |log: &RawLog| times.get(&log.block.number).copied();
+        let (mut events, children) = self.decode(&logs, Origin::Backfill, time);
         events.retain(|event| wanted(&event.contract));
+        let Some(id) = replay.id else {
+            let keys: Vec<_> = events.iter().map(EventKey::of).collect();
+            let held = self.deps.store.events_by_keys(&keys).await?.len() as u64;
+            let events = events.len() as u64;
+            return Ok(Piece { to, events, added: events.saturating_sub(held) });
+        };
+        let name = id.simple().to_string();
         let commit = ReplayCommit {
             chain: self.config.chain,
             name: &self.config.name,
             events: &events,
-            publish: replay.publish.as_deref(),
+            publish: replay.publish.then_some(name.as_str()),
             notify: replay.notify,
+            children: &children,
+            progress: Some((id, to + 1, events.len() as u64)),
             now: self.deps.clock.now(),
         };
         let added = self.deps.store.commit_replay(&commit).await?;
@@ -66,7 +80,7 @@ impl Ingest {
     }
 
     // The checkpoint as it is, without registering or moving anything.
-    async fn look_up(&mut self) -> Result<(), RoomError> {
+    pub(super) async fn look_up(&mut self) -> Result<(), RoomError> {
         let store = &self.deps.store;
         if let Some(row) = store.chain(self.config.chain).await? {
             self.finalized = row.finalized.unwrap_or_default();
@@ -78,6 +92,7 @@ impl Ingest {
             }
         }
         self.cursors = store.contract_cursors(self.config.chain).await?;
+        self.children = known_children(store, self.config.chain, &self.deps.catalog).await?;
         Ok(())
     }
 }

@@ -22,6 +22,10 @@ impl Ingest {
             .store
             .register_chain(self.config.chain, &self.config.name, self.deps.clock.now())
             .await?;
+        if let Some(reason) = row.halted {
+            self.halted = Some(reason.clone());
+            self.reconsider_halt().await?;
+        }
         self.finalized = row.finalized.unwrap_or_default();
         let depth = self.config.max_reorg_depth;
         let tip = match row.tip {
@@ -36,9 +40,14 @@ impl Ingest {
             }
             None => self.begin(heads).await?,
         };
+        self.final_held = row.finalized.unwrap_or_default().min(tip.number);
+        self.finalized = self.finalized.max(self.final_height(heads));
         self.settle_contracts(tip, heads.latest.block.number).await?;
-        self.note(heads).await?;
-        Ok(Did::Started { tip })
+        self.meet_children().await?;
+        let did = Did::Started { tip };
+        // Whether the stored chain is the node's shows at the next look.
+        self.note(heads, if tip == heads.latest.block { did } else { Did::Idle }).await?;
+        Ok(did)
     }
 
     // The live chain begins at the head: what is there already is the past. The blocks that may still change are held
@@ -50,8 +59,9 @@ impl Ingest {
         let headers = self.linked_headers(from, tip).await?;
         let Some(last) = headers.last().filter(|last| last.block.number == tip) else {
             let detail = format!("blocks {from} to {tip} do not link to each other");
-            return Err(ChainError::Incoherent { url: "rpc".to_owned(), detail }.into());
+            return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
         };
+        let lease = self.fence_name();
         let commit = ChainCommit {
             chain: self.config.chain,
             name: &self.config.name,
@@ -59,7 +69,10 @@ impl Ingest {
             ancestor: None,
             headers: &headers,
             events: &[],
+            children: &[],
             tip: last.block,
+            publish: self.publish(),
+            fence: self.fence(&lease),
             now: self.deps.clock.now(),
         };
         self.deps.store.commit_chain(&commit).await?;
@@ -69,11 +82,12 @@ impl Ingest {
 
     pub(super) async fn header_at(&self, number: u64) -> Result<Header, RoomError> {
         let header = self.deps.client.headers_by_number(&[number]).await?.into_iter().flatten().next();
-        let unknown = || ChainError::UnknownBlock { url: "rpc".to_owned(), block: number.to_string() };
+        let unknown = || ChainError::UnknownBlock { url: self.deps.client.url(), block: number.to_string() };
         Ok(header.ok_or_else(unknown)?)
     }
 
-    // A contract that is met for the first time is read live from the next block on, and its past afterwards.
+    // A contract that is met for the first time is read live from the next block on, and its past afterwards; one that
+    // changed, or was away for a while, gets the past that it lacks.
     async fn settle_contracts(&mut self, tip: BlockRef, head: u64) -> Result<(), RoomError> {
         let live_from = tip.number.saturating_add(1);
         let cursors: Vec<_> = self
@@ -91,13 +105,11 @@ impl Ingest {
                     start_block,
                     next_block: start_block,
                     live_from,
+                    fingerprint: self.deps.catalog.fingerprint(contract),
                 }
             })
             .collect();
-        self.deps.store.register_contracts(self.config.chain, &cursors).await?;
-        let configured = |cursor: &ContractCursor| cursors.iter().any(|known| known.name == cursor.name);
-        self.cursors = self.deps.store.contract_cursors(self.config.chain).await?;
-        self.cursors.retain(configured);
+        self.cursors = self.deps.store.settle_contracts(self.config.chain, &cursors, tip.number).await?;
         Ok(())
     }
 }

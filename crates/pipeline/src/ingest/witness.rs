@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use alloy_primitives::B256;
 use domain::{BlockRef, ChainError, LogQuery, Origin, RawLog, Wake};
-use store::{BackfillCommit, EventKey, Publish, StoreError};
+use store::{BackfillCommit, EventKey, StoreError};
 
 use super::{Did, Ingest};
 use crate::RoomError;
@@ -37,7 +37,9 @@ impl Witnesses {
 impl Ingest {
     pub(super) fn witness(&mut self, wake: Wake) {
         let Wake::Log(log) = wake else { return };
+        // What a node takes back, it takes back in any order, twice, or never: a hint to look, which its coming was.
         if log.removed {
+            self.look = true;
             return;
         }
         let held = self.chain.as_ref().is_some_and(|chain| chain.holds(log.block));
@@ -78,21 +80,25 @@ impl Ingest {
         Ok(if events > 0 { Did::Followed { blocks: 0, events } } else { Did::Idle })
     }
 
-    async fn read_again(&self, block: BlockRef) -> Result<u64, RoomError> {
+    async fn read_again(&mut self, block: BlockRef) -> Result<u64, RoomError> {
         let logs = match self.logs(LogQuery::Block(block), &self.filters).await {
             // It left the chain meanwhile.
             Err(RoomError::Chain(ChainError::UnknownBlock { .. })) => return Ok(0),
             logs => logs?,
         };
         let times = self.timestamps(&logs).await?;
-        let events = self.decode(&logs, Origin::Live, |log| times.get(&log.block.number).copied());
+        let time = |log: &RawLog| times.get(&log.block.number).copied();
+        let (events, children) = self.decode(&logs, Origin::Live, time);
+        let lease = self.fence_name();
         let commit = BackfillCommit {
             chain: self.config.chain,
             name: &self.config.name,
             contracts: &[],
             block: Some(block),
             events: &events,
-            publish: Publish::Yes,
+            children: &children,
+            fence: self.fence(&lease),
+            publish: self.publish(),
             now: self.deps.clock.now(),
         };
         let committed = match self.deps.store.commit_backfill(&commit).await {

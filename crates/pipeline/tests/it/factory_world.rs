@@ -155,7 +155,7 @@ pub(crate) fn stored(content: Content, address: Address, index: u64) -> StoredEv
         content,
         origin: Origin::Live,
     };
-    StoredEvent { event, finality: Finality::Seen, turn: 1 }
+    StoredEvent { event, finality: Finality::Seen, turn: 1, published: true }
 }
 
 /// `whole` tokens of 18 decimals, and `tenths` of one.

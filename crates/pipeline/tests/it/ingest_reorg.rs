@@ -34,6 +34,7 @@ async fn a_new_hash_at_the_same_height_is_a_reorg(world: World) -> anyhow::Resul
         name: "token".parse()?,
         chain: CHAIN,
         addresses: vec![token.address],
+        factory: None,
         events: vec![Arc::new(schema)],
         start: StartBlock::Number(0),
     };

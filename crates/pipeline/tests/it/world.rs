@@ -39,6 +39,10 @@ impl ToldClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.0.send_modify(|now| *now += SignedDuration::try_from(by).unwrap());
     }
+
+    pub(crate) fn rewind(&self, by: Duration) {
+        self.0.send_modify(|now| *now -= SignedDuration::try_from(by).unwrap());
+    }
 }
 
 #[async_trait]
@@ -98,6 +102,10 @@ impl World {
         let node = ScriptedNode::start().await?;
         let client = client(&node.http_url(), &store).await?;
         Ok(Self { node, store, clock: ToldClock::new(), client, _dir: dir })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
@@ -233,7 +241,14 @@ pub(crate) fn schema() -> EventSchema {
 
 pub(crate) fn contract(name: &str, addresses: &[Address], start: StartBlock) -> Contract {
     let name: ContractName = name.parse().unwrap();
-    Contract { name, chain: CHAIN, addresses: addresses.to_vec(), events: vec![Arc::new(schema())], start }
+    Contract {
+        name,
+        chain: CHAIN,
+        addresses: addresses.to_vec(),
+        factory: None,
+        events: vec![Arc::new(schema())],
+        start,
+    }
 }
 
 pub(crate) fn ring(address: Address, tx: u64) -> LogSpec {

@@ -1,0 +1,63 @@
+//! When to look at the chain. Owns the way from an announcement to the next look; what an announcement says counts for
+//! nothing more than that.
+
+use std::time::Duration;
+
+use domain::Wake;
+use jiff::SignedDuration;
+
+use super::Ingest;
+
+// Nodes announce logs before their head or after it. Waiting this long after the first of them makes one look of it.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+// How many announcements are taken in one go.
+const BURST_MAX: usize = 10_000;
+
+impl Ingest {
+    /// Whether the live chain comes first now. While the past is read, this is asked between its pieces.
+    pub(super) async fn should_look(&mut self) -> bool {
+        if self.chain.is_none() || self.halted.is_some() {
+            return true;
+        }
+        self.take_wakes(Duration::ZERO).await;
+        let poll = SignedDuration::try_from(self.config.poll).unwrap_or(SignedDuration::MAX);
+        let since = self.deps.clock.now().duration_since(self.looked_at);
+        self.look = self.look || since >= poll;
+        self.look
+    }
+
+    /// Rests until something was announced, or until it is time to look anyway.
+    pub(super) async fn wait_for_wakes(&mut self) {
+        if self.chain.is_none() {
+            // Nothing is subscribed to before there is a start; another reader may hold the lease.
+            let lease = self.config.lease.as_ref().map(|lease| lease.term / 3);
+            let wait = lease.unwrap_or(self.config.poll).min(self.config.poll);
+            self.deps.clock.sleep(wait).await;
+            self.look = true;
+            return;
+        }
+        if !self.take_wakes(self.config.poll).await {
+            self.look = true;
+        }
+    }
+
+    /// Takes what was announced, waiting at most `limit` for the first; says whether there was anything. A burst is one
+    /// look.
+    async fn take_wakes(&mut self, limit: Duration) -> bool {
+        let mut wait = limit;
+        for taken in 0..BURST_MAX {
+            let Some(wake) = self.deps.client.next_wake(&self.filters, wait).await else { return taken > 0 };
+            match &wake {
+                // Its head comes with it, or has come.
+                Wake::Log(_) => wait = if self.look || limit.is_zero() { Duration::ZERO } else { TOGETHER },
+                Wake::Head(_) | Wake::Reconnected => {
+                    self.look = true;
+                    wait = Duration::ZERO;
+                }
+            }
+            self.witness(wake);
+        }
+        true
+    }
+}

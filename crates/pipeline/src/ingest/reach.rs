@@ -1,0 +1,166 @@
+//! How many blocks one question for a range spans. Owns what was learned of the node's limits and of how many logs come;
+//! must not know who asks. Pure.
+
+/// After so many ranges that were granted, a limit that was met is forgotten: the node, or how dense the logs are, may
+/// have changed.
+const LIMIT_LASTS: u32 = 256;
+
+/// The reach of the next range.
+#[derive(Debug)]
+pub(super) struct Reach {
+    blocks: u64,
+    blocks_max: u64,
+    logs_wanted: u64,
+    // The smallest range that was refused lately, and the largest below it that was granted.
+    refused: Option<u64>,
+    granted: u64,
+    granted_since: u32,
+    // Of the newest range that brought any: its blocks and its logs.
+    density: Option<(u64, u64)>,
+}
+
+impl Reach {
+    /// Begins with `first` blocks and moves towards `logs_wanted` logs, at most `blocks_max` blocks.
+    pub(super) fn new(first: u64, blocks_max: u64, logs_wanted: u64) -> Self {
+        let blocks_max = blocks_max.max(1);
+        Self {
+            blocks: first.clamp(1, blocks_max),
+            blocks_max,
+            logs_wanted: logs_wanted.max(1),
+            refused: None,
+            granted: 0,
+            granted_since: 0,
+            density: None,
+        }
+    }
+
+    /// How many blocks the next range spans.
+    pub(super) const fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// How many logs a range should bring.
+    pub(super) const fn logs_wanted(&self) -> u64 {
+        self.logs_wanted
+    }
+
+    /// How many logs so many blocks may bring, as far as that can be told; until something was granted it cannot.
+    pub(super) fn expected(&self, blocks: u64) -> Option<u64> {
+        let (of, logs) = self.density?;
+        Some(blocks.saturating_mul(logs).div_ceil(of.max(1)).max(1))
+    }
+
+    /// A range of so many blocks brought so many logs: the next one moves towards the wanted number, at most doubling.
+    pub(super) fn granted(&mut self, blocks: u64, logs: u64) {
+        self.density = Some((blocks, logs));
+        self.granted = self.granted.max(blocks);
+        self.granted_since = self.granted_since.saturating_add(1);
+        if self.granted_since >= LIMIT_LASTS {
+            self.refused = None;
+        }
+        // A short range, as the last of a stretch is, says how dense the logs are and nothing about what is possible.
+        let doubled = self.blocks.saturating_mul(2);
+        let wanted = match logs {
+            0 => doubled,
+            logs => (blocks.saturating_mul(self.logs_wanted) / logs).min(doubled),
+        };
+        self.blocks = wanted.clamp(1, self.limit());
+    }
+
+    /// A range of so many blocks was refused, maybe with a suggestion.
+    pub(super) fn refused(&mut self, blocks: u64, suggested: Option<u64>) {
+        self.refused = Some(self.refused.map_or(blocks, |refused| refused.min(blocks)));
+        self.granted_since = 0;
+        if self.granted >= blocks {
+            self.granted = 0;
+        }
+        let suggested = suggested.filter(|suggested| (1..blocks).contains(suggested));
+        if let Some(suggested) = suggested {
+            // It is what the node grants: nothing between it and what was refused is worth a try.
+            self.granted = suggested;
+            self.refused = Some(suggested.saturating_add(1));
+        }
+        let half = (blocks / 2).max(1);
+        let next = if self.granted > half { self.granted } else { half };
+        self.blocks = suggested.unwrap_or(next).clamp(1, self.blocks_max);
+    }
+
+    // Below a refused range, the middle between it and what was granted, while that is worth a try.
+    fn limit(&self) -> u64 {
+        let Some(refused) = self.refused else { return self.blocks_max };
+        let room = refused.saturating_sub(self.granted);
+        let limit = if room > refused / 8 { self.granted + room / 2 } else { self.granted };
+        limit.clamp(1, self.blocks_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_moves_towards_the_wanted_logs_and_at_most_doubles() {
+        let mut reach = Reach::new(100, 10_000, 8_000);
+        reach.granted(100, 10_000);
+        assert_eq!(reach.blocks(), 80);
+        reach.granted(80, 80);
+        assert_eq!(reach.blocks(), 160);
+        for _ in 0..20 {
+            reach.granted(reach.blocks(), 0);
+        }
+        assert_eq!(reach.blocks(), 10_000);
+        reach.granted(10_000, 80_000_000);
+        assert_eq!(reach.blocks(), 1);
+    }
+
+    #[test]
+    fn a_refusal_halves_and_a_suggestion_is_taken() {
+        let mut reach = Reach::new(1_000, 10_000, 8_000);
+        reach.refused(1_000, None);
+        assert_eq!(reach.blocks(), 500);
+        reach.refused(500, Some(120));
+        assert_eq!(reach.blocks(), 120);
+        reach.granted(120, 0);
+        assert_eq!(reach.blocks(), 120, "more was refused");
+        reach.refused(120, Some(120));
+        assert_eq!(reach.blocks(), 60, "a suggestion of what was refused is none");
+    }
+
+    #[test]
+    fn a_limit_is_found_by_halving_the_gap_and_then_kept() {
+        const LIMIT: u64 = 1_000;
+        let mut reach = Reach::new(100, 10_000, 8_000);
+        let mut refusals = 0;
+        for _ in 0..200 {
+            let blocks = reach.blocks();
+            if blocks > LIMIT {
+                refusals += 1;
+                reach.refused(blocks, None);
+            } else {
+                reach.granted(blocks, 0);
+            }
+        }
+        assert!(refusals <= 4, "{refusals} refusals");
+        assert!((LIMIT * 3 / 4..=LIMIT).contains(&reach.blocks()), "{}", reach.blocks());
+    }
+
+    #[test]
+    fn a_limit_that_was_met_is_tried_again_after_many_ranges() {
+        let mut reach = Reach::new(100, 10_000, 8_000);
+        reach.refused(100, None);
+        for _ in 0..300 {
+            reach.granted(reach.blocks(), 0);
+        }
+        assert_eq!(reach.blocks(), 10_000);
+    }
+
+    #[test]
+    fn what_a_range_may_bring_is_told_from_the_newest() {
+        let mut reach = Reach::new(100, 10_000, 8_000);
+        assert_eq!(reach.expected(10), None);
+        reach.granted(100, 250);
+        assert_eq!(reach.expected(10), Some(25));
+        reach.granted(100, 0);
+        assert_eq!(reach.expected(10), Some(1));
+    }
+}

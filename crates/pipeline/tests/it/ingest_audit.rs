@@ -1,0 +1,214 @@
+//! The audit: what a node left out or made up under the right hash is found by the receipts, and mended.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use async_trait::async_trait;
+use domain::{
+    BlockReceipts, BlockRef, Catalog, ChainClient, ChainError, ChainId, Contract, Finality, Header, Heads,
+    LogFilter, LogQuery, Providers, RawLog, StartBlock, Wake,
+};
+use pipeline::{
+    Room as _,
+    auditor::{Auditor, AuditorConfig},
+    ingest::Ingest,
+};
+use store::{AuditMethod, EventKey, verified};
+use testkit::anvil::TestAnvil;
+
+use crate::world::{CHAIN, World, client, contract, on_both_stores, settle};
+
+on_both_stores!(
+    an_audit_by_receipts_finds_and_mends_what_a_node_left_out,
+    an_audit_marks_what_a_node_made_up,
+    an_auditor_goes_once_over_what_is_final,
+);
+
+const HONEST: u8 = 0;
+const FORGETS: u8 = 1;
+const INVENTS: u8 = 2;
+
+/// A node that is right about everything but the logs.
+#[derive(Debug)]
+struct Liar {
+    node: Arc<dyn ChainClient>,
+    lies: AtomicU8,
+}
+
+impl Providers for Liar {}
+
+#[async_trait]
+impl ChainClient for Liar {
+    async fn chain_id(&self) -> Result<ChainId, ChainError> {
+        self.node.chain_id().await
+    }
+
+    async fn heads(&self) -> Result<Heads, ChainError> {
+        self.node.heads().await
+    }
+
+    async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
+        self.node.headers_by_number(numbers).await
+    }
+
+    async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, ChainError> {
+        self.node.header_by_hash(hash).await
+    }
+
+    async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError> {
+        let mut logs = self.node.logs(query, filter).await?;
+        match self.lies.load(Ordering::Relaxed) {
+            FORGETS => {
+                logs.pop();
+            }
+            INVENTS => {
+                let mut more = logs.clone();
+                for log in &mut more {
+                    log.log_index += 1_000;
+                }
+                logs.extend(more);
+                logs.sort_by_key(|log| (log.block.number, log.log_index));
+            }
+            _ => {}
+        }
+        Ok(logs)
+    }
+
+    async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {
+        self.node.receipts(block).await
+    }
+
+    async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, ChainError> {
+        self.node.transaction_logs(tx_hash).await
+    }
+
+    async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, ChainError> {
+        self.node.call(to, input).await
+    }
+
+    async fn next_wake(&self, _filters: &[LogFilter], _limit: Duration) -> Option<Wake> {
+        None
+    }
+}
+
+struct Scene {
+    world: World,
+    anvil: TestAnvil,
+    liar: Arc<Liar>,
+    catalog: Arc<Catalog>,
+}
+
+impl Scene {
+    /// Ten blocks of transfers, read through a node that lies, and made final since.
+    async fn set(world: World, lies: u8) -> anyhow::Result<Self> {
+        let anvil = TestAnvil::start().await?;
+        let token = anvil.token().await?;
+        let schema =
+            abi::parse_signature("event Transfer(address indexed from, address indexed to, uint256 value)")?;
+        let token_contract = Contract {
+            events: vec![Arc::new(schema)],
+            ..contract("token", &[token.address], StartBlock::Number(0))
+        };
+        let catalog = Arc::new(Catalog::new(vec![token_contract]));
+        let node = client(&anvil.http_url(), &world.store).await?;
+        let liar = Arc::new(Liar { node, lies: AtomicU8::new(HONEST) });
+        let scene = Self { world, anvil, liar, catalog };
+        let mut ingest = scene.ingest();
+        settle(&mut ingest).await?;
+        scene.liar.lies.store(lies, Ordering::Relaxed);
+        let (bank, to) = (scene.anvil.account(0), scene.anvil.account(3));
+        for value in 1..=10 {
+            scene.anvil.send(token.transfer_many(bank, to, U256::from(value), 3)).await?;
+        }
+        settle(&mut ingest).await?;
+        scene.liar.lies.store(HONEST, Ordering::Relaxed);
+        scene.anvil.mine(80).await?;
+        settle(&mut ingest).await?;
+        Ok(scene)
+    }
+
+    fn ingest(&self) -> Ingest {
+        let client = Arc::clone(&self.liar) as Arc<dyn ChainClient>;
+        self.world.ingest_of(&client, &self.catalog, |_| {})
+    }
+
+    async fn stored(&self) -> anyhow::Result<usize> {
+        Ok(self.world.stored().await?.len())
+    }
+}
+
+async fn an_audit_by_receipts_finds_and_mends_what_a_node_left_out(world: World) -> anyhow::Result<()> {
+    let scene = Scene::set(world, FORGETS).await?;
+    // The mint, and two of three transfers in each block.
+    assert_eq!(scene.stored().await?, 21);
+    let mut auditor = scene.ingest();
+    let (_, last) = auditor.audit_bounds().await?.unwrap();
+    let found = auditor.audit(0, last, false).await?;
+    assert_eq!((found.method, found.missing.len(), found.extra.len()), (AuditMethod::ReceiptsRoot, 10, 0));
+    assert!(!found.is_clean() && found.repaired == 0);
+    let rows = scene.world.store.audits(CHAIN, &auditor.audited_contracts()).await?;
+    assert!(verified(&rows).is_empty(), "a range that differs is not verified: {rows:?}");
+    let told = scene.world.outbox().await?.len();
+    let mended = auditor.audit(0, last, true).await?;
+    assert_eq!((mended.missing.len(), mended.repaired), (10, 10));
+    assert_eq!(scene.stored().await?, 31);
+    let new = &scene.world.outbox().await?[told..];
+    let seen = new.iter().filter(|id| id.ends_with(":seen")).count();
+    assert_eq!(seen, 10, "what was missed is news: {new:?}");
+    assert!(auditor.audit(0, last, false).await?.is_clean());
+    let rows = scene.world.store.audits(CHAIN, &auditor.audited_contracts()).await?;
+    let verified = verified(&rows);
+    assert_eq!(verified.len(), 1, "{verified:?}");
+    assert_eq!((verified[0].from, verified[0].method), (0, AuditMethod::ReceiptsRoot));
+    Ok(())
+}
+
+async fn an_audit_marks_what_a_node_made_up(world: World) -> anyhow::Result<()> {
+    let scene = Scene::set(world, INVENTS).await?;
+    assert_eq!(scene.stored().await?, 61);
+    let invented: Vec<_> = scene
+        .world
+        .stored()
+        .await?
+        .iter()
+        .filter(|stored| stored.event.log_index >= 1_000)
+        .map(|stored| EventKey::of(&stored.event))
+        .collect();
+    let mut auditor = scene.ingest();
+    let (_, last) = auditor.audit_bounds().await?.unwrap();
+    let mended = auditor.audit(0, last, true).await?;
+    assert_eq!((mended.extra.len(), mended.missing.len(), mended.repaired), (30, 0, 30));
+    assert_eq!(scene.stored().await?, 31);
+    let marked = scene.world.store.events_by_keys(&invented).await?;
+    assert!(marked.len() == 30 && marked.iter().all(|stored| stored.finality == Finality::Orphaned));
+    Ok(())
+}
+
+async fn an_auditor_goes_once_over_what_is_final(world: World) -> anyhow::Result<()> {
+    let scene = Scene::set(world, FORGETS).await?;
+    let config = AuditorConfig::default();
+    let room = || {
+        let clock = Arc::clone(&scene.world.clock) as Arc<dyn domain::Clock>;
+        Auditor::new(scene.ingest(), CHAIN, scene.world.store.clone(), clock, config)
+    };
+    let mut auditor = room();
+    for _ in 0..5 {
+        auditor.step().await?;
+    }
+    assert_eq!(scene.stored().await?, 31, "it mends by itself");
+    let ingest = scene.ingest();
+    let rows = scene.world.store.audits(CHAIN, &ingest.audited_contracts()).await?;
+    let finalized = scene.world.store.chain(CHAIN).await?.unwrap().finalized.unwrap();
+    assert_eq!(verified(&rows).last().map(|range| range.to), Some(finalized));
+    // Another one begins where this one ended.
+    let mut again = room();
+    again.step().await?;
+    assert_eq!(scene.world.store.audits(CHAIN, &ingest.audited_contracts()).await?, rows);
+    Ok(())
+}
