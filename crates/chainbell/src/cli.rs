@@ -26,6 +26,10 @@ enum Command {
     Demo(demo::Args),
     /// Read blocks of the past again
     Replay(commands::replay::Args),
+    /// Settle a chain that halted: find where the stored chain and the node's part, and go back there
+    Recover(commands::recover::Args),
+    /// Read final blocks again and report what differs from the store
+    Audit(commands::audit::Args),
     /// Print canonical events, oldest first
     Events(commands::events::Args),
     /// List notifications
@@ -77,6 +81,8 @@ impl Cli {
             Command::Run(args) => commands::run::run(load()?, args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Replay(args) => commands::replay::run(load()?, args).await,
+            Command::Recover(args) => commands::recover::run(&*load()?, &args).await,
+            Command::Audit(args) => commands::audit::run(load()?, args).await,
             Command::Events(args) => commands::events::run(&*load()?, &args).await,
             Command::Notifications(command) => commands::notifications::run(&*load()?, &command).await,
             Command::Watch(command) => commands::watch::run(&*load()?, command).await,

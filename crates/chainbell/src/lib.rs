@@ -10,6 +10,8 @@ pub mod demo;
 pub mod failure;
 pub mod gauges;
 pub mod output;
+pub mod past;
+pub mod progress;
 pub mod roles;
 pub mod supervise;
 pub mod sync;

@@ -1,6 +1,6 @@
 //! What goes where: machine formats to standard output, everything else to standard error.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{self, ErrorKind, IsTerminal as _, Write, stderr, stdout};
 
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use tracing_subscriber::EnvFilter;
@@ -18,8 +18,11 @@ pub fn logging(service: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second subscriber, in tests that run several commands, is refused, and the first stays.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colour).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(AroundBars)
+        .with_ansi(colour)
+        .try_init();
 }
 
 /// A table without frames, for people.
@@ -51,4 +54,26 @@ pub fn harmless(text: &str) -> String {
                 && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         })
         .collect()
+}
+
+/// Standard error, written to so that a progress bar is not torn.
+#[derive(Debug, Clone, Copy)]
+struct AroundBars;
+
+impl Write for AroundBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        crate::progress::bars().suspend(|| stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for AroundBars {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node → ingest → store → relay → broker(CHAIN) → matching → store (+ debouncer)
+//!      finality ↗
 //!                                                   confirm ↗        ↓
 //! recipient ← channel ← deliver ← broker(NOTIFY) ← relay ← store ← digest
 //! ```
@@ -21,11 +22,13 @@ use domain::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::{
     Bell, Health,
+    auditor::{Auditor, AuditorConfig},
     confirm::{Confirm, ConfirmConfig, ConfirmDeps},
     deliver::{Deliver, DeliverConfig, DeliverDeps},
     digest::{Digest, DigestConfig, DigestDeps},
     factory::Factories,
-    ingest::{Ingest, IngestConfig, IngestDeps},
+    finality::{Finality, FinalityConfig},
+    ingest::{Ingest, IngestConfig, IngestDeps, Lease},
     matching::{Matching, MatchingConfig, MatchingDeps},
     notify::Notifier,
     relay::{Relay, RelayConfig},
@@ -36,11 +39,11 @@ use store::{Store, StoreClock};
 use uuid::Uuid;
 
 use crate::{
-    config::{Chain, Config},
+    config::{Chain, Config, raw::Audit},
     failure::Failure,
-    gauges,
+    gauges, past,
     roles::{Role, Roles},
-    supervise::Supervisor,
+    supervise::{MakeRoom, Supervisor},
 };
 
 /// The channels, by name.
@@ -133,7 +136,7 @@ impl Parts {
             self.start_relay(&mut supervisor, &owner, &relay);
         }
         if roles.has(Role::Ingest) {
-            self.start_ingest(&mut supervisor, &relay, until);
+            self.start_ingest(&mut supervisor, &relay, until, &owner);
         }
         if roles.has(Role::Api) {
             self.start_api(&mut supervisor, metrics).await?;
@@ -256,7 +259,18 @@ impl Parts {
         supervisor.room("relay", Arc::new(make));
     }
 
-    fn start_ingest(&self, supervisor: &mut Supervisor, relay: &Bell, until: Option<u64>) {
+    fn start_ingest(&self, supervisor: &mut Supervisor, relay: &Bell, until: Option<u64>, owner: &str) {
+        let chains =
+            self.config.chains.iter().map(|chain| (chain.id, chain.name.clone())).collect::<Vec<_>>();
+        past::start(supervisor, self.store.clone(), chains.clone(), Arc::clone(&self.clock));
+        let (store, clock, bell) = (self.store.clone(), Arc::clone(&self.clock), relay.clone());
+        let make = move || {
+            let clock = Arc::clone(&clock);
+            let config = FinalityConfig::default();
+            Box::new(Finality::new(store.clone(), chains.clone(), clock, bell.clone(), config))
+                as Box<dyn pipeline::Room>
+        };
+        supervisor.room("finality", Arc::new(make));
         let decoder = Arc::new(Decoder::new(Arc::clone(&self.config.catalog)));
         for chain in &self.config.chains {
             let Some(node) = self.nodes.get(&chain.id) else { continue };
@@ -268,10 +282,33 @@ impl Parts {
                 clock: Arc::clone(&self.clock),
                 relay: relay.clone(),
             };
-            let config = ingest_config(chain, until);
+            let lease = Lease { owner: owner.to_owned(), term: self.config.raw.run.lease.0 };
+            let config = IngestConfig { lease: Some(lease), ..ingest_config(chain, until) };
             let name = format!("ingest:{}", chain.name);
+            let audit = self.auditor(chain, node, &deps);
             supervisor.room(&name, Arc::new(move || Box::new(Ingest::new(deps.clone(), config.clone()))));
+            if let Some(make) = audit {
+                supervisor.room(&format!("audit:{}", chain.name), make);
+            }
         }
+    }
+
+    // It has a client and a cursor of its own: what it asks must not disturb a decision about the head.
+    fn auditor(&self, chain: &Chain, node: &Node, deps: &IngestDeps) -> Option<MakeRoom> {
+        let repair = match chain.keys.audit {
+            Audit::Off => return None,
+            Audit::Report => false,
+            Audit::Repair => true,
+        };
+        let client = Arc::new(node.sibling()) as Arc<dyn ChainClient>;
+        let deps = IngestDeps { client, ..deps.clone() };
+        let (store, clock, id) = (self.store.clone(), Arc::clone(&self.clock), chain.id);
+        let ingest = ingest_config(chain, None);
+        let config = AuditorConfig { repair, ..AuditorConfig::default() };
+        Some(Arc::new(move || {
+            let ingest = Ingest::new(deps.clone(), ingest.clone());
+            Box::new(Auditor::new(ingest, id, store.clone(), Arc::clone(&clock), config))
+        }))
     }
 
     async fn start_api(&self, supervisor: &mut Supervisor, metrics: PrometheusHandle) -> Result<(), Failure> {
@@ -329,6 +366,7 @@ pub fn ingest_config(chain: &Chain, until: Option<u64>) -> IngestConfig {
         range_max: chain.keys.range_max.max(1),
         poll: chain.keys.poll.0,
         notify_backfill: chain.keys.notify_backfill,
+        trust_bloom: chain.keys.trust_bloom,
         until,
         ..IngestConfig::new(chain.id, chain.name.clone())
     }

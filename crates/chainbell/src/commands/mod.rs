@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod abi;
+pub mod audit;
 pub mod config;
 pub mod dead_letters;
 pub mod decode;
@@ -9,6 +10,7 @@ pub mod events;
 pub mod migrate;
 pub mod notifications;
 pub mod recipient;
+pub mod recover;
 pub mod replay;
 pub mod run;
 pub mod status;

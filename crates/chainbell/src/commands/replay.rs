@@ -1,20 +1,20 @@
 //! `chainbell replay`: blocks of the past once more, through the same rooms.
 
-use std::{io::IsTerminal as _, io::stderr, sync::Arc};
+use std::sync::Arc;
 
 use ::abi::Decoder;
 use domain::{ChainClient, ChainId, Clock, ContractName};
-use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{
     Bell,
     ingest::{Ingest, IngestDeps, Replay},
 };
-use store::{Store, StoreClock};
-use uuid::Uuid;
+use store::{ReplayPlan, ReplayState, Store, StoreClock};
 
 use crate::{
+    commands::run::signalled,
     config::Config,
     failure::Failure,
+    progress::Progress,
     wiring::{ingest_config, node},
 };
 
@@ -43,6 +43,12 @@ pub struct Args {
     /// Notify of what was never notified
     #[arg(long)]
     notify: bool,
+    /// Only count the events, and change nothing
+    #[arg(long, conflicts_with_all = ["publish", "notify", "cancel"])]
+    dry_run: bool,
+    /// Give up an unfinished replay of the same blocks and options
+    #[arg(long)]
+    cancel: bool,
 }
 
 /// Reads blocks again. What the store lacks is added; what it holds stays as it is.
@@ -80,37 +86,80 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         store: store.clone(),
         catalog: Arc::clone(&config.catalog),
         decoder: Arc::new(Decoder::new(Arc::clone(&config.catalog))),
-        clock,
+        clock: Arc::clone(&clock),
         relay: Bell::new(),
     };
-    let replay = Replay {
-        contract: args.contract,
-        publish: args.publish.then(|| Uuid::new_v4().simple().to_string()),
-        notify: args.notify,
-    };
-    let mut ingest = Ingest::new(deps, ingest_config(&chain, None));
-    let bar = progress(to - args.from_block + 1);
-    let (mut next, mut read, mut added) = (args.from_block, 0, 0);
-    while next <= to {
-        let piece =
-            ingest.replay(next, to, &replay).await.map_err(|error| Failure::world(error.to_string()))?;
-        read += piece.events;
-        added += piece.added;
-        next = piece.to + 1;
-        bar.set_position(next - args.from_block);
-        bar.set_message(format!("{read} events"));
-        if !stderr().is_terminal() {
-            eprintln!("blocks up to {}: {read} events read, {added} of them new", piece.to);
-        }
+    let (mut ingest, now) = (Ingest::new(deps, ingest_config(&chain, None)), clock.now());
+    if args.dry_run {
+        let counted = Replay { contract: args.contract.clone(), ..Replay::default() };
+        let done = read(&mut ingest, &counted, (args.from_block, args.from_block, to), (0, 0)).await?;
+        eprintln!(
+            "blocks {} to {to} have {} events, {} of them new; nothing was changed",
+            args.from_block, done.read, done.added
+        );
+        return Ok(());
     }
-    bar.finish_and_clear();
+    let plan = ReplayPlan {
+        chain: chain.id,
+        from: args.from_block,
+        to,
+        contract: args.contract.clone(),
+        publish: args.publish,
+        notify: args.notify,
+        now,
+    };
+    let row = store.begin_replay(&plan).await?;
+    if args.cancel {
+        store.end_replay(row.id, ReplayState::Cancelled, now).await?;
+        eprintln!("the replay of blocks {} to {to} was given up before block {}", row.from, row.next_block);
+        return Ok(());
+    }
+    if row.next_block > row.from {
+        eprintln!("going on with an unfinished replay at block {}; --cancel gives it up", row.next_block);
+    }
+    let replay =
+        Replay { contract: args.contract, id: Some(row.id), publish: args.publish, notify: args.notify };
+    let done = tokio::select! {
+        done = read(&mut ingest, &replay, (row.from, row.next_block, to), (row.read, row.added)) => done?,
+        signal = signalled() => {
+            signal?;
+            eprintln!("stopped; the same command goes on where this one ended, and --cancel gives it up");
+            return Ok(());
+        }
+    };
+    store.end_replay(row.id, ReplayState::Done, clock.now()).await?;
     let published = if args.publish { ", published again" } else { "" };
     let notified = if args.notify { ", given to matching" } else { "" };
     eprintln!(
-        "replayed blocks {} to {to}: {read} events{published}{notified}, {added} of them new",
-        args.from_block
+        "replayed blocks {} to {to}: {} events{published}{notified}, {} of them new",
+        args.from_block, done.read, done.added
     );
     Ok(())
+}
+
+struct Done {
+    read: u64,
+    added: u64,
+}
+
+async fn read(
+    ingest: &mut Ingest,
+    replay: &Replay,
+    (first, from, to): (u64, u64, u64),
+    (mut read, mut added): (u64, u64),
+) -> Result<Done, Failure> {
+    let progress = Progress::new(to - first + 1);
+    let mut next = from;
+    while next <= to {
+        let piece =
+            ingest.replay(next, to, replay).await.map_err(|error| Failure::world(error.to_string()))?;
+        read += piece.events;
+        added += piece.added;
+        next = piece.to + 1;
+        progress.at(next - first, &format!("{read} events, {added} of them new"));
+    }
+    progress.done();
+    Ok(Done { read, added })
 }
 
 async fn all_met(
@@ -128,10 +177,4 @@ async fn all_met(
         }
     }
     Ok(())
-}
-
-fn progress(blocks: u64) -> ProgressBar {
-    let template = "{bar:40} {pos}/{len} blocks  {msg}  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(blocks).with_style(style)
 }

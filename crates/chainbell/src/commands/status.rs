@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use pipeline::ingest::audited_contracts;
 use serde_json::{Value as Json, json};
-use store::{ChainRow, EventQuery, Store};
+use store::{ChainRow, EventQuery, ProviderRow, Store, verified};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -11,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    commands::audit::how,
     config::Config,
     failure::Failure,
     output::{harmless, print, table},
@@ -39,7 +41,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     let mut chains = Vec::new();
     for row in store.chains().await? {
-        chains.push(chain(&store, &row).await?);
+        chains.push(chain(config, &store, &row).await?);
     }
     let counts = store.counts().await?;
     let debouncer =
@@ -74,7 +76,7 @@ async fn process(listen: &str) -> Json {
     asked.await.ok().flatten().unwrap_or(Json::Null)
 }
 
-async fn chain(store: &Store, row: &ChainRow) -> Result<Json, Failure> {
+async fn chain(config: &Config, store: &Store, row: &ChainRow) -> Result<Json, Failure> {
     let tip = row.tip.map(|tip| tip.number);
     let from = tip.unwrap_or_default().saturating_sub(RECENT_BLOCKS);
     let query = EventQuery {
@@ -97,11 +99,27 @@ async fn chain(store: &Store, row: &ChainRow) -> Result<Json, Failure> {
             })
         })
         .collect();
+    let providers = store.providers(row.id).await?;
+    let providers: Vec<_> = providers.iter().map(provider).collect();
+    let audits = store.audits(row.id, &audited_contracts(&config.catalog, row.id)).await?;
+    let verified = verified(&audits)
+        .into_iter()
+        .map(|range| json!({ "from": range.from, "to": range.to, "how": how(range.method) }));
     Ok(json!({
+        "halted": row.halted, "providers": providers, "verified": verified.collect::<Vec<_>>(),
         "name": row.name, "chain_id": row.id, "head": row.head, "tip": tip, "safe": row.safe,
         "finalized": row.finalized, "lag": row.head.zip(tip).map(|(head, tip)| head.saturating_sub(tip)),
         "events_in_last_100_blocks": recent, "contracts": contracts,
     }))
+}
+
+fn provider(row: &ProviderRow) -> Json {
+    json!({
+        "url": row.url, "score": row.score, "in_use": row.pinned, "lag_blocks": row.lag_blocks, "errors": row.errors,
+        "lies": row.lies, "quarantined_until": row.quarantined_until.map(|until| until.to_string()), "why": row.why,
+        "latency_ms": row.latency.map(|latency| latency.as_millis()), "concurrency": row.concurrency,
+        "noted_at": row.updated_at.to_string(),
+    })
 }
 
 fn for_people(status: &Json) -> Result<(), Failure> {
@@ -112,9 +130,27 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     };
     let columns = ["name", "head", "tip", "safe", "finalized", "lag", "events_in_last_100_blocks"];
     let mut chains = table(&["chain", "head", "tip", "safe", "finalized", "lag", "events/100 blocks"]);
+    let mut providers = table(&["chain", "node", "score", "in use", "lag", "errors", "lies", "why"]);
+    let mut notes = Vec::new();
     let mut contracts = table(&["contract", "from block", "past read up to", "live from"]);
     for chain in status["chains"].as_array().into_iter().flatten() {
         chains.add_row(columns.iter().map(|column| cell(&chain[*column])).collect::<Vec<_>>());
+        let name = cell(&chain["name"]);
+        for row in chain["providers"].as_array().into_iter().flatten() {
+            let in_use = if row["in_use"] == true { "yes" } else { "" };
+            let why = harmless(row["why"].as_str().unwrap_or_default());
+            let [score, lag, errors, lies] =
+                ["score", "lag_blocks", "errors", "lies"].map(|key| cell(&row[key]));
+            let url = cell(&row["url"]);
+            providers.add_row(vec![name.clone(), url, score, in_use.to_owned(), lag, errors, lies, why]);
+        }
+        if let Some(reason) = chain["halted"].as_str() {
+            notes.push(format!("halted      {}", harmless(reason)));
+        }
+        for range in chain["verified"].as_array().into_iter().flatten() {
+            let [from, to, how] = ["from", "to", "how"].map(|key| cell(&range[key]));
+            notes.push(format!("audit       {name} is complete from {from} to {to}, {how}"));
+        }
         for contract in chain["contracts"].as_array().into_iter().flatten() {
             let next =
                 contract["next_block"].as_u64().filter(|next| Some(*next) > contract["start_block"].as_u64());
@@ -137,6 +173,10 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     }
     print(&chains.trim_fmt())?;
     print(&format!("\n{}", contracts.trim_fmt()))?;
+    print(&format!("\n{}\n", providers.trim_fmt()))?;
+    for note in notes {
+        print(&note)?;
+    }
     print(&format!("\noutbox      {} messages, {} events unmatched", status["outbox"], status["unmatched"]))?;
     print(&format!(
         "hits        {} waiting, {} pending",

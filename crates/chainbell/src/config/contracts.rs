@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use abi::{AbiFile, parse_signature, select};
 use alloy_primitives::Address;
-use domain::{Catalog, ChainId, ChainName, Contract, ContractName, EventSchema, StartBlock, suggest};
+use domain::{
+    Catalog, ChainId, ChainName, Contract, ContractName, EventSchema, FactoryRule, ParamType, StartBlock,
+    suggest,
+};
 
 use super::{
     ConfigError, Raw,
-    raw::{ContractTable, NumberOrWord, OneOrMany},
+    raw::{ContractTable, FactoryTable, NumberOrWord, OneOrMany},
 };
 
 /// The ABIs that every chainbell knows, by the path that a configuration names them with.
@@ -36,7 +39,55 @@ pub(super) fn catalog(
         }
         contracts.push(contract);
     }
+    for contract in &contracts {
+        check_factory(contract, &contracts)
+            .map_err(|detail| ConfigError::key(&format!("contract '{}': factory", contract.name), detail))?;
+    }
     Ok(Catalog::new(contracts))
+}
+
+// The factory must be there, on the same chain, with an event that has an address of that name.
+fn check_factory(child: &Contract, contracts: &[Contract]) -> Result<(), String> {
+    let Some(rule) = &child.factory else { return Ok(()) };
+    let factory = contracts.iter().find(|contract| contract.name == rule.contract).ok_or_else(|| {
+        let known: Vec<_> = contracts.iter().map(|contract| contract.name.as_str()).collect();
+        let mend = suggest::mend(rule.contract.as_str(), &known, "the contracts are");
+        format!("there is no contract '{}'; {mend}", rule.contract)
+    })?;
+    if factory.factory.is_some() {
+        return Err(format!("'{}' has a factory itself: name a contract with an address", rule.contract));
+    }
+    if factory.chain != child.chain {
+        return Err(format!("'{}' is on another chain: a factory's children are on its own", rule.contract));
+    }
+    let events: Vec<_> = factory.events.iter().filter(|event| event.name == rule.event).collect();
+    if events.is_empty() {
+        let known: Vec<_> = factory.events.iter().map(|event| event.name.as_str()).collect();
+        let mend = suggest::mend(&rule.event, &known, "its events are");
+        return Err(format!("'{}' has no event '{}'; {mend}", rule.contract, rule.event));
+    }
+    for event in events {
+        let keys = event.keys();
+        let of = keys.iter().zip(&event.params).find(|(key, _)| **key == rule.parameter);
+        match of {
+            Some((_, param)) if param.ty == ParamType::Address => {}
+            Some(_) => return Err(format!("'{}' of '{}' is no address", rule.parameter, rule.event)),
+            None => {
+                let known: Vec<_> = keys.iter().map(String::as_str).collect();
+                let mend = suggest::mend(&rule.parameter, &known, "its parameters are");
+                return Err(format!("'{}' has no parameter '{}'; {mend}", rule.event, rule.parameter));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn factory_rule(table: &FactoryTable) -> Result<FactoryRule, ConfigError> {
+    let contract = table
+        .contract
+        .parse()
+        .map_err(|e: domain::ids::BadName| ConfigError::key("factory.contract", e.to_string()))?;
+    Ok(FactoryRule { contract, event: table.event.clone(), parameter: table.parameter.clone() })
 }
 
 fn contract(
@@ -58,6 +109,12 @@ fn contract(
     })?;
     let addresses = addresses(table).map_err(|detail| at("address", detail))?;
     let events = events(table, folder)?;
+    let factory = table.factory.as_ref().map(factory_rule).transpose()?;
+    if factory.is_some() && !addresses.is_empty() {
+        let detail =
+            "a contract has its addresses from here or from its factory: leave one of the two out".to_owned();
+        return Err(at("factory", detail));
+    }
     if addresses.is_empty() && events.iter().any(|event| event.anonymous) {
         let detail = "an anonymous event has no topic to be found by: name the contract's address".to_owned();
         return Err(at("events", detail));
@@ -70,7 +127,7 @@ fn contract(
             return Err(at("start_block", format!("'{word}' is neither a block number nor \"latest\"")));
         }
     };
-    Ok(Contract { name, chain, addresses, events, start })
+    Ok(Contract { name, chain, addresses, factory, events, start })
 }
 
 fn addresses(table: &ContractTable) -> Result<Vec<Address>, String> {

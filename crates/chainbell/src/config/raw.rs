@@ -122,11 +122,17 @@ pub struct RunSection {
     pub grace: Span,
     /// How long an unmatched event, an overdue hit or an untold delivery waits before the sweep takes it.
     pub sweep_grace: Span,
+    /// After how long without a sign of life another process reads a chain.
+    pub lease: Span,
 }
 
 impl Default for RunSection {
     fn default() -> Self {
-        Self { grace: Span(Duration::from_secs(20)), sweep_grace: Span(Duration::from_secs(10)) }
+        Self {
+            grace: Span(Duration::from_secs(20)),
+            sweep_grace: Span(Duration::from_secs(10)),
+            lease: Span(Duration::from_secs(5)),
+        }
     }
 }
 
@@ -158,6 +164,25 @@ pub struct ChainTable {
     /// How many calls are under way at once.
     #[serde(default = "calls_max")]
     pub calls_max: usize,
+    /// Whether a bloom that excludes our logs is believed.
+    #[serde(default)]
+    pub trust_bloom: bool,
+    /// What becomes of blocks once they are final.
+    #[serde(default)]
+    pub audit: Audit,
+}
+
+/// `audit`: whether final blocks are read a second time, and what becomes of differences.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audit {
+    /// Differences are mended.
+    #[default]
+    Repair,
+    /// Differences are told.
+    Report,
+    /// Nothing is read twice.
+    Off,
 }
 
 const fn max_reorg_depth() -> u32 {
@@ -216,6 +241,9 @@ pub struct ContractTable {
     /// One, several, or anywhere.
     #[serde(default)]
     pub address: Option<OneOrMany>,
+    /// The factory whose children it is.
+    #[serde(default)]
+    pub factory: Option<FactoryTable>,
     /// Path of a JSON ABI.
     #[serde(default)]
     pub abi: Option<String>,
@@ -225,6 +253,18 @@ pub struct ContractTable {
     /// A number, or `"latest"`.
     #[serde(default)]
     pub start_block: Option<NumberOrWord>,
+}
+
+/// `factory`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactoryTable {
+    /// The contract that creates them.
+    pub contract: String,
+    /// Its event.
+    pub event: String,
+    /// The event's parameter that is the child's address.
+    pub parameter: String,
 }
 
 /// One text or a list of texts.
