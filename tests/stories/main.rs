@@ -8,8 +8,10 @@ mod history;
 mod house;
 mod operations;
 mod parity;
+mod providers;
 mod reach;
 mod reorg_down;
+mod standby;
 mod world;
 
 /// Runs a story on both kinds of deployment.

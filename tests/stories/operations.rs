@@ -180,9 +180,20 @@ async fn doctor_finds_nothing_wrong_or_says_what_is() -> anyhow::Result<()> {
     let world = World::new(Deployment::servers().await?, &stage, "").await?;
     world.run_through(stage.head().await?).await?;
     let well = say(Some(&world.config), &["doctor"]).await?.well()?;
-    for part in
-        ["the configuration is sound", "store", "broker", "debouncer", "logs by block hash", "target 'hook'"]
-    {
+    for part in [
+        "the configuration is sound",
+        "store",
+        "broker",
+        "debouncer",
+        "logs by block hash",
+        "subscriptions; a new block costs one call",
+        "several questions at once",
+        "the tag finalized",
+        "logs of old blocks",
+        "backfill asks for",
+        "an audit proves that no log is missing",
+        "target 'hook'",
+    ] {
         assert!(
             well.out.lines().any(|line| line.starts_with("ok") && line.contains(part)),
             "{part}: {}",

@@ -77,6 +77,7 @@ retry = ["200ms", "500ms", "1s", "2s", "5s"]
 
 [run]
 sweep_grace = "1s"
+lease = "1s"
 
 [[chain]]
 name = "local"
