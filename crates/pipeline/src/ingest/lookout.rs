@@ -23,31 +23,33 @@ impl Ingest {
         self.take_wakes(Duration::ZERO).await;
         let poll = SignedDuration::try_from(self.config.poll).unwrap_or(SignedDuration::MAX);
         let since = self.deps.clock.now().duration_since(self.looked_at);
-        self.look = self.look || since >= poll;
+        // Timers are not exact: nearly the interval is the interval.
+        self.look = self.look || since >= poll * 9 / 10;
         self.look
+    }
+
+    // The lease has to be renewed in time, however seldom the chain is looked at.
+    fn patience(&self) -> Duration {
+        let lease = self.config.lease.as_ref().map(|lease| lease.term / 3);
+        lease.unwrap_or(self.config.poll).min(self.config.poll)
     }
 
     /// Rests until something was announced, or until it is time to look anyway.
     pub(super) async fn wait_for_wakes(&mut self) {
         if self.chain.is_none() {
             // Nothing is subscribed to before there is a start; another reader may hold the lease.
-            let lease = self.config.lease.as_ref().map(|lease| lease.term / 3);
-            let wait = lease.unwrap_or(self.config.poll).min(self.config.poll);
-            self.deps.clock.sleep(wait).await;
+            self.deps.clock.sleep(self.patience()).await;
             self.look = true;
             return;
         }
-        if !self.take_wakes(self.config.poll).await {
-            self.look = true;
-        }
+        self.take_wakes(self.patience()).await;
     }
 
-    /// Takes what was announced, waiting at most `limit` for the first; says whether there was anything. A burst is one
-    /// look.
-    async fn take_wakes(&mut self, limit: Duration) -> bool {
+    /// Takes what was announced, waiting at most `limit` for the first. A burst is one look.
+    async fn take_wakes(&mut self, limit: Duration) {
         let mut wait = limit;
-        for taken in 0..BURST_MAX {
-            let Some(wake) = self.deps.client.next_wake(&self.filters, wait).await else { return taken > 0 };
+        for _ in 0..BURST_MAX {
+            let Some(wake) = self.deps.client.next_wake(&self.filters, wait).await else { return };
             match &wake {
                 // Its head comes with it, or has come.
                 Wake::Log(_) => wait = if self.look || limit.is_zero() { Duration::ZERO } else { TOGETHER },
@@ -58,6 +60,5 @@ impl Ingest {
             }
             self.witness(wake);
         }
-        true
     }
 }

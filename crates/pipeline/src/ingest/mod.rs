@@ -175,6 +175,10 @@ impl Ingest {
 
     /// What waits for the live chain to leave time: witnesses of blocks that we hold, and the past.
     async fn side_work(&mut self) -> Result<Did, RoomError> {
+        if !self.holds_lease().await? {
+            self.ahead.clear();
+            return Ok(Did::StoodBy);
+        }
         if self.chain.is_none() || self.halted.is_some() {
             return Ok(Did::Idle);
         }
