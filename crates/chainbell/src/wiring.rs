@@ -22,6 +22,7 @@ use domain::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::{
     Bell, Health,
+    amend::{Amend, AmendConfig, AmendDeps},
     auditor::{Auditor, AuditorConfig},
     confirm::{Confirm, ConfirmConfig, ConfirmDeps},
     deliver::{Deliver, DeliverConfig, DeliverDeps},
@@ -201,6 +202,19 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             relay: relay.clone(),
         };
+        let amend = AmendDeps {
+            store: self.store.clone(),
+            notifier: Arc::clone(notifier),
+            clock: Arc::clone(&self.clock),
+            relay: relay.clone(),
+        };
+        let settling = self.config.chains.iter().map(|chain| (chain.id, chain.keys.settle_blocks));
+        let settling: Vec<_> = settling.collect();
+        let make = move || {
+            Box::new(Amend::new(amend.clone(), settling.clone(), AmendConfig::default()))
+                as Box<dyn pipeline::Room>
+        };
+        supervisor.room("amend", Arc::new(make));
         let chains: Vec<_> = self.config.chains.iter().map(|chain| chain.id).collect();
         let config = ConfirmConfig::default();
         supervisor

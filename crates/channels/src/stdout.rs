@@ -84,6 +84,7 @@ mod tests {
         Outgoing {
             delivery: DeliveryId(Uuid::nil()),
             attempt: 1,
+            first: true,
             notification: Notification {
                 id: NotificationId(Uuid::nil()),
                 recipient: "treasury".parse().unwrap(),

@@ -181,7 +181,7 @@ async fn attempt(
     retry: &RetrySchedule,
     leased: LeasedDelivery,
 ) -> Result<(), StoreError> {
-    let LeasedDelivery { delivery, notification, target } = leased;
+    let LeasedDelivery { delivery, notification, target, first } = leased;
     let started = deps.clock.now();
     let sent = match (deps.channels.get(delivery.channel.as_str()), target) {
         (_, None) => Err(ChannelError::Permanent { detail: "the target was removed".to_owned() }),
@@ -190,7 +190,8 @@ async fn attempt(
         }
         (Some(channel), Some(target)) => {
             let number = delivery.attempts + 1;
-            channel.send(&Outgoing { delivery: delivery.id, notification, target, attempt: number }).await
+            let id = delivery.id;
+            channel.send(&Outgoing { delivery: id, notification, target, attempt: number, first }).await
         }
     };
     let finished = deps.clock.now();

@@ -7,6 +7,7 @@
 //! Every room is a struct with `new(deps, config)` and a public `step`, one bounded unit of work that says what it
 //! did. [`room::run`] is the loop around it, the same for all.
 
+pub mod amend;
 pub mod auditor;
 pub mod bell;
 pub mod confirm;

@@ -13,11 +13,11 @@ use domain::{
     notification::{MAX_EVENTS, Span},
 };
 use serde_json::json;
-use store::{Bundle, HitRow, Store, StoreError, StoredEvent};
+use store::{Bundle, Doubtful, HitRow, Store, StoreError, StoredEvent};
 
 use crate::{
     RoomError,
-    factory::{Factories, Told},
+    factory::{Amendment, Before, Factories, Text, Told},
     tokens::Tokens,
 };
 
@@ -94,38 +94,26 @@ impl Notifier {
                 &stranger
             }
         };
-        let unnamed;
-        let chain_name = match self.chains.get(&chain) {
-            Some(name) => name,
-            None => {
-                unnamed = chain
-                    .to_string()
-                    .parse::<ChainName>()
-                    .map_err(|error| StoreError::Corrupt { what: "chain", detail: error.to_string() })?;
-                &unnamed
-            }
-        };
-        let told = Told { watch, recipient, chain: chain_name, events, tokens: &tokens };
+        let chain_name = self.chain_name(chain)?;
+        let told = Told { watch, recipient, chain: &chain_name, events, tokens: &tokens };
         let text = self.factories.render(&told);
-        let (kind, title, body, facts) = match text {
-            Ok(text) => (text.kind, text.title, text.body, text.facts),
-            Err(error) => {
-                tracing::error!(watch = %watch.id, "{error}; the notification says only how many events there were");
-                ("contract_event", format!("{}: {}", watch.id, events.len()), String::new(), json!({}))
-            }
-        };
+        let text = text.unwrap_or_else(|error| {
+            tracing::error!(watch = %watch.id, "{error}; the notification says only how many events there were");
+            let title = format!("{}: {}", watch.id, events.len());
+            Text { kind: "contract_event", title, body: String::new(), facts: json!({}) }
+        });
         let id = NotificationId::derive(least_hit);
         let notification = Notification {
             id,
             recipient: watch.recipient.clone(),
             watch: watch.id.clone(),
             chain,
-            kind: kind.to_owned(),
-            title,
-            body,
+            kind: text.kind.to_owned(),
+            title: text.title,
+            body: text.body,
             count: events.len() as u64,
             window: matches!(watch.strategy, Strategy::Digest(_)).then(|| span(events)),
-            facts,
+            facts: text.facts,
             events: newest(events),
             finality: events.iter().map(|stored| stored.finality).min().unwrap_or(Finality::Seen).to_string(),
             state: NotificationState::Active,
@@ -135,6 +123,56 @@ impl Notifier {
         };
         let targets = audience.targets.get(&watch.recipient).map_or(&[][..], Vec::as_slice);
         Ok(self.with_deliveries(notification, targets))
+    }
+
+    /// The correction of `doubtful` by the events that are left of it, oldest first: told anew, or taken back where there
+    /// are none. A target that nothing of it may have reached hears of what is left, and not of what it never heard of.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn correction(
+        &self,
+        doubtful: &Doubtful,
+        watch: &Watch,
+        events: &[StoredEvent],
+    ) -> Result<Bundle, RoomError> {
+        let audience = self.audience([doubtful.first.recipient.clone()]).await?;
+        let stranger = unknown_recipient(&doubtful.first.recipient);
+        let recipient = audience.recipients.get(&doubtful.first.recipient).unwrap_or(&stranger);
+        let chain = self.chain_name(doubtful.first.chain)?;
+        let before = Before::of(&doubtful.last);
+        let amendment = Amendment { first: &doubtful.first, before, recipient, chain: &chain };
+        let mut notification = if events.is_empty() {
+            let (title, body) = self.factories.retracted(&amendment).unwrap_or_else(|error| {
+                tracing::error!(watch = %watch.id, "{error}; the plain title is used");
+                (format!("{}: 0", watch.id), String::new())
+            });
+            let none = Notification { title, body, count: 0, facts: json!({}), ..doubtful.first.clone() };
+            Notification { events: Vec::new(), state: NotificationState::Retracted, ..none }
+        } else {
+            // Its least hit is of no interest: the id is the correction's.
+            let now = self.bundle(watch, &audience, events, HitId(doubtful.first.id.0)).await?.notification;
+            let text =
+                Text { kind: "", title: now.title.clone(), body: now.body.clone(), facts: now.facts.clone() };
+            let text = self.factories.corrected(&amendment, &text, now.count).unwrap_or(text);
+            Notification { title: text.title, body: text.body, window: doubtful.first.window, ..now }
+        };
+        notification.revision = doubtful.last.revision + 1;
+        notification.id = doubtful.first.id.correction(notification.revision);
+        notification.corrects = Some(doubtful.first.id);
+        notification.created_at = self.clock.now();
+        let targets = audience.targets.get(&doubtful.first.recipient).map_or(&[][..], Vec::as_slice);
+        let heard = |target: &&Target| !events.is_empty() || doubtful.reached.contains(&target.name);
+        let targets: Vec<_> = targets.iter().filter(heard).cloned().collect();
+        Ok(self.with_deliveries(notification, &targets))
+    }
+
+    fn chain_name(&self, chain: ChainId) -> Result<ChainName, StoreError> {
+        if let Some(name) = self.chains.get(&chain) {
+            return Ok(name.clone());
+        }
+        let name = chain.to_string().parse::<ChainName>();
+        name.map_err(|error| StoreError::Corrupt { what: "chain", detail: error.to_string() })
     }
 
     fn with_deliveries(&self, notification: Notification, targets: &[Target]) -> Bundle {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    correction::{OUTDATED, PUT_OFF, Standing},
     db::{read, sql, tx},
 };
 
@@ -21,6 +22,8 @@ pub struct LeasedDelivery {
     pub notification: Notification,
     /// Where to; `None` when the target was removed since.
     pub target: Option<Target>,
+    /// Whether no revision of the notification was delivered there before.
+    pub first: bool,
 }
 
 /// One try, for the record.
@@ -119,7 +122,7 @@ impl Store {
                 .fetch_all(&mut *tx)
                 .await?)
         })?;
-        self.leased(rows).await
+        self.leased(rows, owner, now).await
     }
 
     /// Leases deliveries that are due: retries, and queued ones that no message brought within `grace`.
@@ -154,19 +157,85 @@ impl Store {
                 .fetch_all(&mut *tx)
                 .await?)
         })?;
-        self.leased(rows).await
+        self.leased(rows, owner, now).await
     }
 
-    async fn leased(&self, rows: Vec<Row>) -> Result<Vec<LeasedDelivery>, StoreError> {
+    async fn is_first_there(
+        &self,
+        notification: &Notification,
+        delivery: &Delivery,
+    ) -> Result<bool, StoreError> {
+        let Some(first) = notification.corrects else { return Ok(true) };
+        let before: bool = read!(self, "is_first_there", |db, D| {
+            let statement =
+                "SELECT EXISTS (SELECT 1 FROM delivery d JOIN notification n ON n.id = d.notification_id
+                WHERE (n.id = $1 OR n.corrects = $1) AND d.target = $2 AND d.id <> $3
+                    AND (d.state = 'delivered' OR d.attempts > 0))";
+            Ok(sqlx::query_scalar(statement)
+                .bind(first.0)
+                .bind(delivery.target.as_str())
+                .bind(delivery.id.0)
+                .fetch_one(db)
+                .await?)
+        })?;
+        Ok(!before)
+    }
+
+    // Gives a lease back without a try.
+    async fn give_back(
+        &self,
+        delivery: &Delivery,
+        owner: &str,
+        state: DeliveryState,
+        why: &str,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        tx!(self, "give_back", |tx, D| {
+            let statement = "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = $5,
+                    finished_at = CASE WHEN $3 = 'suppressed' THEN $5 END, lease_owner = NULL, lease_until = NULL
+                WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled')";
+            sqlx::query(statement)
+                .bind(delivery.id.0)
+                .bind(owner)
+                .bind(state.as_str())
+                .bind(why)
+                .bind(next.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
+    }
+
+    async fn leased(
+        &self,
+        rows: Vec<Row>,
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let mut leased = Vec::with_capacity(rows.len());
         for row in rows {
             let delivery = from_row(row)?;
             let notification = self.notification(delivery.notification).await?;
             let notification =
                 notification.ok_or_else(|| StoreError::corrupt("delivery", "it has no notification"))?;
+            // What the chain took back is not sent any more, and what it may give back is not sent yet.
+            match self.standing(&notification).await? {
+                Standing::Good => {}
+                Standing::Outdated => {
+                    self.give_back(&delivery, owner, DeliveryState::Suppressed, OUTDATED, now).await?;
+                    continue;
+                }
+                Standing::Doubtful => {
+                    let later = now.saturating_add(PUT_OFF).unwrap_or(now);
+                    let why = "an event of it left the chain: waiting whether it comes back";
+                    self.give_back(&delivery, owner, DeliveryState::Scheduled, why, later).await?;
+                    continue;
+                }
+            }
+            let first = self.is_first_there(&notification, &delivery).await?;
             let targets = self.targets_of(std::slice::from_ref(&delivery.recipient)).await?;
             let target = targets.into_iter().find(|target| target.name == delivery.target);
-            leased.push(LeasedDelivery { delivery, notification, target });
+            leased.push(LeasedDelivery { delivery, notification, target, first });
         }
         Ok(leased)
     }

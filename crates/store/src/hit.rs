@@ -129,6 +129,16 @@ fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
         .numbers("created_at", hits.iter().map(|_| now.as_millisecond()))
 }
 
+fn back_bulk(seen: &[StoredEvent]) -> Bulk {
+    let events = || seen.iter().map(|stored| &stored.event);
+    Bulk::new()
+        .uuids("logical_id", events().map(|event| event.logical.0))
+        .uuids("event_id", events().map(|event| event.id.0))
+        .numbers("block_number", events().map(|event| event.block.number.cast_signed()))
+        .numbers("log_index", events().map(|event| event.log_index.cast_signed()))
+        .bytes("block_hash", events().map(|event| event.block.hash))
+}
+
 // A hit of an orphaned event, and where its event went.
 type Moved = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
 
@@ -139,8 +149,9 @@ const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
         log_index = excluded.log_index, block_hash = excluded.block_hash,
         state = CASE WHEN hit.state = 'orphaned' THEN excluded.state ELSE hit.state END,
         notification_id = CASE WHEN hit.state = 'orphaned' THEN excluded.notification_id ELSE hit.notification_id END,
-        due_hint = CASE WHEN hit.state = 'orphaned' THEN excluded.due_hint ELSE hit.due_hint END
-    WHERE hit.event_id <> excluded.event_id OR hit.state = 'orphaned'";
+        due_hint = CASE WHEN hit.state = 'orphaned' THEN excluded.due_hint ELSE hit.due_hint END,
+        gone_since = NULL
+    WHERE hit.event_id <> excluded.event_id OR hit.state = 'orphaned' OR hit.gone_since IS NOT NULL";
 
 impl Store {
     /// Commits what matching found in `seen`: the hits, the notifications of immediate ones, and that `seen` is
@@ -202,6 +213,15 @@ impl Store {
                 }
             }
             if !seen.is_empty() {
+                // What was told comes back with its event, whether or not its watch would match it today.
+                let bulk = back_bulk(seen);
+                let statement = format!(
+                    "UPDATE hit SET gone_since = NULL, event_id = k.event_id, block_number = k.block_number,
+                        log_index = k.log_index, block_hash = k.block_hash
+                     FROM ({}) k WHERE hit.logical_id = k.logical_id AND hit.gone_since IS NOT NULL",
+                    <D as BulkDialect>::select(&bulk)
+                );
+                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
                 delete_unmatched!(tx, D, seen);
             }
             Ok(outcome)
@@ -209,7 +229,8 @@ impl Store {
     }
 
     /// Follows orphanings: a hit of an orphaned event moves to the canonical event of the same logical identity, if
-    /// there is one; else, unless it was told already, it becomes orphaned. Returns how many did.
+    /// there is one; else it becomes orphaned, or, where it was told already, is gone since the present tip. Returns how
+    /// many became orphaned.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -238,8 +259,8 @@ impl Store {
                     continue;
                 };
                 let statement =
-                    "UPDATE hit SET event_id = $2, block_number = $3, log_index = $4, block_hash = $5
-                    WHERE id = $1";
+                    "UPDATE hit SET event_id = $2, block_number = $3, log_index = $4, block_hash = $5,
+                    gone_since = NULL WHERE id = $1";
                 sqlx::query(statement)
                     .bind(id)
                     .bind(event)
@@ -252,7 +273,16 @@ impl Store {
             let statement = sql::<D>(
                 "UPDATE hit SET state = 'orphaned' WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
             );
-            let done = sqlx::query(statement).bind(<D as Dialect>::uuids(gone)).execute(&mut *tx).await?;
+            let done = sqlx::query(statement)
+                .bind(<D as Dialect>::uuids(gone.iter().copied()))
+                .execute(&mut *tx)
+                .await?;
+            // Told already: it is taken back unless it comes back soon.
+            let statement = sql::<D>(
+                "UPDATE hit SET gone_since = (SELECT coalesce(tip_number, 0) FROM chain c WHERE c.chain_id = hit.chain_id)
+                 WHERE id {uuids:1} AND state = 'notified' AND gone_since IS NULL",
+            );
+            sqlx::query(statement).bind(<D as Dialect>::uuids(gone)).execute(&mut *tx).await?;
             delete_unmatched!(tx, D, orphans);
             Ok(done.rows_affected())
         })

@@ -94,6 +94,20 @@ impl Store {
         Ok(row.map(from_row).transpose()?.and_then(|change| change.watch))
     }
 
+    /// A watch as it is, or as it was when it was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when there never was one.
+    pub async fn watch_as_it_was(&self, id: &WatchId) -> Result<Watch, StoreError> {
+        let definition: Option<String> = read!(self, "watch_as_it_was", |db, D| {
+            let statement = "SELECT definition FROM watch WHERE id = $1";
+            Ok(sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(db).await?)
+        })?;
+        let definition =
+            definition.ok_or_else(|| StoreError::corrupt("watch", format!("there was never a {id}")))?;
+        serde_json::from_str(&definition).map_err(|error| StoreError::corrupt("watch", error))
+    }
+
     /// All watches that are not removed, by id; only those of `recipient`, if given.
     ///
     /// # Errors

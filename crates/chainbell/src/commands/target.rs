@@ -139,7 +139,7 @@ async fn test(config: &Config, store: &Store, target: Target) -> Result<(), Fail
     };
     let delivery = DeliveryId::derive(id, 1, &target.recipient, &target.name);
     let (name, url) = (target.name.clone(), target.url.clone());
-    match channel.send(&Outgoing { delivery, notification, target, attempt: 1 }).await {
+    match channel.send(&Outgoing { delivery, notification, target, attempt: 1, first: true }).await {
         Ok(receipt) => {
             eprintln!("target '{name}' works: {}", receipt.detail);
             Ok(())

@@ -167,6 +167,9 @@ pub struct ChainTable {
     /// Whether a bloom that excludes our logs is believed.
     #[serde(default)]
     pub trust_bloom: bool,
+    /// How many blocks a told event may be gone before it is taken back.
+    #[serde(default = "settle_blocks")]
+    pub settle_blocks: u64,
     /// What becomes of blocks once they are final.
     #[serde(default)]
     pub audit: Audit,
@@ -195,6 +198,10 @@ const fn poll() -> Span {
 
 const fn range_max() -> u64 {
     10_000
+}
+
+const fn settle_blocks() -> u64 {
+    2
 }
 
 const fn calls_max() -> usize {

@@ -33,6 +33,7 @@ pub(crate) fn outgoing(url: &str, secrets: &[&str]) -> Outgoing {
     Outgoing {
         delivery: DeliveryId(Uuid::from_u128(0xde11)),
         attempt: 1,
+        first: true,
         notification: Notification {
             id: NotificationId(Uuid::from_u128(0x0071)),
             recipient: recipient.clone(),

@@ -18,6 +18,8 @@ pub struct Outgoing {
     pub target: Target,
     /// 1 at the first attempt.
     pub attempt: u32,
+    /// Whether nothing of it reached the target before: then even a correction is news there.
+    pub first: bool,
 }
 
 impl Outgoing {
@@ -25,6 +27,9 @@ impl Outgoing {
     pub fn kind(&self) -> &'static str {
         match (self.notification.corrects, self.notification.state) {
             (None, _) => "notification.created",
+            (Some(_), NotificationState::Active | NotificationState::Corrected) if self.first => {
+                "notification.created"
+            }
             (Some(_), NotificationState::Retracted) => "notification.retracted",
             (Some(_), _) => "notification.corrected",
         }

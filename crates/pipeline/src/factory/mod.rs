@@ -4,6 +4,7 @@
 //! A notification's facts are computed from its events only, so the same events always give the same facts. The text
 //! is a template over those facts: what a template can say, a webhook's receiver can compute too.
 
+mod amended;
 mod amount;
 mod clean;
 mod common;
@@ -32,6 +33,8 @@ use domain::{ChainName, Recipient, Watch};
 use minijinja::value::Serde;
 use serde_json::{Value as Json, json};
 use store::{StoredEvent, TokenRow};
+
+pub use amended::{Amendment, Before};
 
 use samples::Sample;
 use templates::Templates;
@@ -124,7 +127,8 @@ impl Factories {
         let facts = facts(kind, told, &events)
             .ok_or_else(|| TemplateError::new(sources::file_of(kind), "there are no events to tell of"))?;
         let context = minijinja::Value::from(Serde(context(told, kind, &facts)));
-        let (title, body) = self.templates.render(kind, &told.recipient.locale, context)?;
+        let file = sources::file_of(kind);
+        let (title, body) = self.templates.render(&file, &told.recipient.locale, context)?;
         Ok(Text { kind: kind.as_str(), title, body, facts })
     }
 
@@ -140,12 +144,13 @@ impl Factories {
                 let sample = Sample::new(kind, variant, language).map_err(bad)?;
                 if names.is_empty() {
                     names = context_names(&sample.told(), kind);
-                    self.templates.check_names(kind, &names.iter().cloned().collect::<Vec<_>>())?;
+                    let known: Vec<_> = names.iter().cloned().collect();
+                    self.templates.check_names(&sources::file_of(kind), &known)?;
                 }
                 self.render(&sample.told())?;
             }
         }
-        Ok(())
+        self.check_amendments()
     }
 }
 

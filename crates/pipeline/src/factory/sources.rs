@@ -11,6 +11,12 @@ use super::{TemplateError, locale, transfer::Kind};
 /// The lines that all kinds share, included by them.
 pub(super) const SHARED_FILE: &str = "shared.txt";
 
+/// What is said of a notification of which the chain took a part back.
+pub(super) const CORRECTED_FILE: &str = "corrected.txt";
+
+/// What is said of a notification that the chain took back.
+pub(super) const RETRACTED_FILE: &str = "retracted.txt";
+
 /// The largest template file, in bytes.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
@@ -20,14 +26,18 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str, &str); 8] = built_in![
+const BUILT_IN: [(&str, &str, &str); 12] = built_in![
     "en" / "contract_event.txt",
+    "en" / "corrected.txt",
     "en" / "erc20_transfer.txt",
     "en" / "erc721_transfer.txt",
+    "en" / "retracted.txt",
     "en" / "shared.txt",
     "ru" / "contract_event.txt",
+    "ru" / "corrected.txt",
     "ru" / "erc20_transfer.txt",
     "ru" / "erc721_transfer.txt",
+    "ru" / "retracted.txt",
     "ru" / "shared.txt",
 ];
 
@@ -41,6 +51,12 @@ pub(super) struct Source {
 
 /// Texts by locale and file name.
 pub(super) type Sources = BTreeMap<String, BTreeMap<String, Source>>;
+
+/// Every template's file.
+pub(super) fn files() -> impl Iterator<Item = String> {
+    let others = [SHARED_FILE, CORRECTED_FILE, RETRACTED_FILE].map(str::to_owned);
+    Kind::ALL.into_iter().map(file_of).chain(others)
+}
 
 /// The template file of a kind.
 pub(super) fn file_of(kind: Kind) -> String {
@@ -74,7 +90,7 @@ fn read_locale(folder: &Path, sources: &mut Sources) -> Result<(), TemplateError
             continue;
         }
         let file = file_name(&path);
-        let known: Vec<_> = Kind::ALL.into_iter().map(file_of).chain([SHARED_FILE.to_owned()]).collect();
+        let known: Vec<_> = files().collect();
         if !known.contains(&file) {
             let detail = format!("no notification uses a file of this name; there are {}", known.join(", "));
             return Err(TemplateError::new(&path, detail));

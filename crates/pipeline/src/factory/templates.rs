@@ -8,8 +8,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig
 
 use super::{
     TemplateError, clean, filters, locale,
-    sources::{self, SHARED_FILE, Source, Sources},
-    transfer::Kind,
+    sources::{self, Source, Sources},
 };
 
 /// How many instructions one rendering may take.
@@ -48,24 +47,23 @@ impl Templates {
         self.0.keys().map(String::as_str)
     }
 
-    /// The first name that a template of `kind` uses and that is not among `known`, as an error at its place.
-    pub(super) fn check_names(&self, kind: Kind, known: &[String]) -> Result<(), TemplateError> {
-        self.0.values().try_for_each(|language| language.check_names(&sources::file_of(kind), known))
+    /// The first name that a template file uses and that is not among `known`, as an error at its place.
+    pub(super) fn check_names(&self, file: &str, known: &[String]) -> Result<(), TemplateError> {
+        self.0.values().try_for_each(|language| language.check_names(file, known))
     }
 
     /// The title and the body, in the language nearest to `locale`.
     pub(super) fn render(
         &self,
-        kind: Kind,
+        file: &str,
         locale: &str,
         context: Value,
     ) -> Result<(String, String), TemplateError> {
-        let file = sources::file_of(kind);
         let languages = locale::chain(locale).into_iter().filter_map(|name| self.0.get(&name));
-        let mut having = languages.filter(|language| language.own.contains(&file));
+        let mut having = languages.filter(|language| language.own.iter().any(|own| own == file));
         match having.next() {
-            Some(language) => language.render(&file, context),
-            None => Err(TemplateError::new(&file, "no language has it")),
+            Some(language) => language.render(file, context),
+            None => Err(TemplateError::new(file, "no language has it")),
         }
     }
 }
@@ -85,7 +83,7 @@ impl Language {
         filters::register(&mut environment, &locale);
         let own = sources.get(name).into_iter().flat_map(|files| files.keys().cloned()).collect();
         let mut language = Self { environment, own, origins: BTreeMap::new() };
-        for file in Kind::ALL.into_iter().map(sources::file_of).chain([SHARED_FILE.to_owned()]) {
+        for file in sources::files() {
             let mut nearest =
                 locale::chain(name).into_iter().filter_map(|name| sources.get(&name)?.get(&file));
             if let Some(source) = nearest.next() {

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
+mod amending;
 mod factory;
 mod factory_events;
 mod factory_law;
 mod factory_overrides;
 mod factory_world;
+mod finality;
 mod fork_histories;
 mod ingest;
 mod ingest_audit;
@@ -18,4 +20,5 @@ mod ingest_reorg;
 mod rooms;
 mod sending;
 mod telling;
+mod traps;
 mod world;

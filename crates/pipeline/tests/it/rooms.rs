@@ -135,7 +135,7 @@ impl Rooms {
         self.world.clock.advance(Duration::from_secs(seconds));
     }
 
-    fn notifier(&self) -> Arc<Notifier> {
+    pub(crate) fn notifier(&self) -> Arc<Notifier> {
         let (store, clock) = (self.world.store.clone(), self.clock());
         let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&clock));
         let chains = HashMap::from([(CHAIN, name())]);
