@@ -54,12 +54,8 @@ impl Channel for StdoutChannel {
 
 fn render(outgoing: &Outgoing) -> String {
     let n = &outgoing.notification;
-    let mut text = match outgoing.kind() {
-        "notification.corrected" => "CORRECTED ".to_owned(),
-        "notification.retracted" => "RETRACTED ".to_owned(),
-        _ => String::new(),
-    };
-    text.push_str(&format!("[{} → {}] {}\n", n.watch, n.recipient, plain(&n.title).replace('\n', " ")));
+    // That something is corrected or taken back, its title says.
+    let mut text = format!("[{} → {}] {}\n", n.watch, n.recipient, plain(&n.title).replace('\n', " "));
     for line in plain(&n.body).lines().filter(|line| !line.is_empty()) {
         text.push_str("    ");
         text.push_str(line);
@@ -117,15 +113,6 @@ mod tests {
     fn a_notification_is_a_line_and_its_text_is_indented() {
         let text = render(&outgoing("1 000 USDC came in", "from 0x11\n\nin block 7"));
         assert_eq!(text, "[usdc-in → treasury] 1 000 USDC came in\n    from 0x11\n    in block 7\n");
-    }
-
-    #[test]
-    fn what_was_taken_back_says_so() {
-        let mut outgoing = outgoing("nothing came in", "");
-        outgoing.notification.corrects = Some(NotificationId(Uuid::nil()));
-        assert_eq!(render(&outgoing), "CORRECTED [usdc-in → treasury] nothing came in\n");
-        outgoing.notification.state = NotificationState::Retracted;
-        assert_eq!(render(&outgoing), "RETRACTED [usdc-in → treasury] nothing came in\n");
     }
 
     #[test]

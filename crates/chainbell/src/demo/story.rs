@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use alloy_primitives::{Address, B256, U256};
 use devnet::{Devnet, Exchange, Leg, Order, Reorg, Token};
-use domain::WatchId;
+use domain::{NotificationState, WatchId};
 use store::NotificationQuery;
 
 use super::narrator::Narrator;
@@ -60,6 +60,7 @@ impl<'a> Story<'a> {
         self.burst().await?;
         self.order().await?;
         self.reorg().await?;
+        self.taken_back().await?;
         let told =
             self.parts.store.notifications(&NotificationQuery { limit: 100, ..Default::default() }).await?;
         self.narrator.chapter(&format!(
@@ -181,6 +182,46 @@ impl<'a> Story<'a> {
             return Err(Failure::world(detail));
         }
         Ok(())
+    }
+
+    // The block that vanishes holds two of the digest's transfers, and the alert.
+    async fn taken_back(&self) -> Result<(), Failure> {
+        self.narrator.chapter("A reorg after the telling: an alert and a part of a digest were sent already");
+        let calls: Vec<_> =
+            (2..8).map(|from| self.transfer(from, self.cast.treasury, 100 + from as u64)).collect();
+        self.submit(&calls).await?;
+        self.mine().await?;
+        let (eight, nine) =
+            (self.transfer(8, self.cast.treasury, 8), self.transfer(9, self.cast.treasury, 9));
+        self.submit(&[eight, nine, self.transfer(3, self.net.account(4), 8_000)]).await?;
+        self.mine().await?;
+        self.await_told("large-transfers", 3).await?;
+        self.await_told("treasury-in", 2).await?;
+        self.narrator.say("Now the chain replaces the last block by one without them, and grows on.");
+        let other = self.transfer(5, self.net.account(4), 1);
+        self.net.reorg(Reorg::new(1).send(&other, 0)).await.map_err(chain)?;
+        for _ in 0..4 {
+            self.mine().await?;
+            self.parts.clock.sleep(BEAT / 2).await;
+        }
+        self.await_told("large-transfers", 4).await?;
+        self.expect_amended("large-transfers", NotificationState::Retracted, 0).await?;
+        self.narrator.proven("the alert was taken back");
+        self.await_told("treasury-in", 3).await?;
+        self.expect_amended("treasury-in", NotificationState::Active, 6).await?;
+        self.narrator.proven("the digest was corrected: 6 transfers, not 8");
+        Ok(())
+    }
+
+    async fn expect_amended(&self, watch: &str, state: NotificationState, count: u64) -> Result<(), Failure> {
+        let told = self.told(watch).await?;
+        let amended = told.iter().map(|row| &row.notification).find(|told| told.corrects.is_some());
+        match amended {
+            Some(amended) if amended.state == state && amended.count == count => Ok(()),
+            amended => Err(Failure::world(format!(
+                "watch '{watch}' did not tell {count} left, {state:?}: {amended:?}"
+            ))),
+        }
     }
 
     /// Light traffic, for ever.

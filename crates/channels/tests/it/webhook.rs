@@ -71,6 +71,7 @@ async fn the_id_stays_the_same_over_all_attempts() -> anyhow::Result<()> {
 async fn a_correction_names_itself() -> anyhow::Result<()> {
     let receiver = Receiver::start().await?;
     let mut outgoing = signed(&receiver.url());
+    outgoing.first = false;
     outgoing.notification.corrects = Some(NotificationId(Uuid::from_u128(7)));
     channel().send(&outgoing).await?;
     outgoing.notification.state = NotificationState::Retracted;

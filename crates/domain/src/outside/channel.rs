@@ -105,3 +105,54 @@ pub trait Channel: Debug + Send + Sync {
     /// See [`ChannelError`].
     async fn send(&self, outgoing: &Outgoing) -> Result<Receipt, ChannelError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NotificationId, TargetUrl};
+    use uuid::Uuid;
+
+    fn outgoing(corrects: bool, state: NotificationState, first: bool) -> Outgoing {
+        let notification = Notification {
+            id: NotificationId(Uuid::from_u128(2)),
+            recipient: "ops".parse().unwrap(),
+            watch: "in".parse().unwrap(),
+            chain: crate::ChainId(1),
+            kind: "contract_event".into(),
+            title: String::new(),
+            body: String::new(),
+            count: 1,
+            window: None,
+            facts: Json::Null,
+            events: Vec::new(),
+            finality: "seen".into(),
+            state,
+            revision: 2,
+            corrects: corrects.then(|| NotificationId(Uuid::from_u128(1))),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let target = Target {
+            recipient: "ops".parse().unwrap(),
+            name: "hook".parse().unwrap(),
+            url: TargetUrl::new("stdout:"),
+            secrets: Vec::new(),
+            from_file: false,
+        };
+        Outgoing { delivery: DeliveryId(Uuid::nil()), notification, target, attempt: 1, first }
+    }
+
+    #[test]
+    fn a_correction_is_news_where_nothing_was_heard_before() {
+        use NotificationState::{Active, Corrected, Retracted};
+        for (corrects, state, first, kind) in [
+            (false, Active, true, "notification.created"),
+            (false, Corrected, false, "notification.created"),
+            (true, Active, false, "notification.corrected"),
+            (true, Active, true, "notification.created"),
+            (true, Retracted, false, "notification.retracted"),
+            (true, Retracted, true, "notification.retracted"),
+        ] {
+            assert_eq!(outgoing(corrects, state, first).kind(), kind);
+        }
+    }
+}
