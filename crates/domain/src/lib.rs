@@ -15,6 +15,7 @@ pub mod confirmation;
 pub mod contract;
 pub mod event;
 pub mod filter;
+pub mod fold;
 pub mod hit;
 pub mod ids;
 pub mod matching;

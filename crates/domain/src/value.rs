@@ -1,6 +1,8 @@
 //! Decoded values and their one JSON form. Owns exactness: integers are 256 bits wide and travel as decimal
 //! strings. Must not know the ABI encoding.
 
+use std::fmt::Write as _;
+
 use alloy_primitives::{Address, B256, Bytes, I256, U256, hex};
 use serde_json::{Map, Value as Json, json};
 
@@ -66,6 +68,35 @@ impl Value {
         }
     }
 
+    /// Writes the text of [`Value::to_json`] without making the value: events are many.
+    pub fn write_json(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Self::Uint(value) => write!(out, "\"{value}\""),
+            Self::Int(value) => write!(out, "\"{value}\""),
+            Self::Address(value) => write!(out, "\"{value}\""),
+            Self::Bool(value) => write!(out, "{value}"),
+            Self::Bytes(value) => write!(out, "\"{value}\""),
+            Self::Hash(value) => write!(out, "{{\"hash\":\"{value}\"}}"),
+            Self::String(_) => write!(out, "{}", self.to_json()),
+            Self::Array(values) => {
+                out.push('[');
+                for (position, value) in values.iter().enumerate() {
+                    if position > 0 {
+                        out.push(',');
+                    }
+                    value.write_json(out);
+                }
+                out.push(']');
+                Ok(())
+            }
+            Self::Tuple(fields) => {
+                fields.write_json(out);
+                Ok(())
+            }
+        };
+    }
+
     /// Reads back what [`Value::to_json`] wrote for a value of type `ty`.
     ///
     /// # Errors
@@ -126,6 +157,21 @@ impl Fields {
         Json::Object(self.0.iter().map(|(key, value)| (key.clone(), value.to_json())).collect::<Map<_, _>>())
     }
 
+    /// Writes the text of [`Fields::to_json`].
+    pub fn write_json(&self, out: &mut String) {
+        for (position, (key, value)) in self.0.iter().enumerate() {
+            out.push(if position == 0 { '{' } else { ',' });
+            // Writing to a String cannot fail.
+            let _ = if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                write!(out, "\"{key}\":")
+            } else {
+                write!(out, "{}:", Json::String(key.clone()))
+            };
+            value.write_json(out);
+        }
+        out.push_str(if self.0.is_empty() { "{}" } else { "}" });
+    }
+
     /// Reads back an object, in whatever order its keys now are, into ABI order.
     ///
     /// # Errors
@@ -157,4 +203,39 @@ pub fn field_keys(names: &[&str]) -> Vec<String> {
             if unusable { position.to_string() } else { (*name).to_owned() }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_written_text_is_that_of_the_value() {
+        let fields = |fields: Vec<(&str, Value)>| {
+            Fields(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        };
+        let address = Address::repeat_byte(0xab);
+        let each = fields(vec![
+            ("amount", Value::Uint(U256::MAX)),
+            ("delta", Value::Int(I256::MIN)),
+            ("0", Value::Address(address)),
+            ("yes", Value::Bool(true)),
+            ("raw", Value::Bytes(Bytes::from_static(&[0, 255]))),
+            ("none", Value::Bytes(Bytes::new())),
+            ("sa\"id", Value::String("\u{1}\"\\ строка".to_owned())),
+            ("nul", Value::String("a\0b".to_owned())),
+            ("topic", Value::Hash(B256::repeat_byte(7))),
+            ("list", Value::Array(vec![Value::Bool(false), Value::Array(Vec::new())])),
+            (
+                "inner",
+                Value::Tuple(fields(vec![
+                    ("x", Value::Uint(U256::ZERO)),
+                    ("", Value::Tuple(Fields::default())),
+                ])),
+            ),
+        ]);
+        let mut text = String::new();
+        each.write_json(&mut text);
+        assert_eq!(text, each.to_json().to_string());
+    }
 }

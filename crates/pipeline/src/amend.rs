@@ -1,10 +1,10 @@
-//! Corrects what was told: when the chain takes events back for good, or gives them back. Owns the decision when a
-//! doubt has settled; what a correction says is the notifier's, and that it is told once the store's.
+//! Corrects what was told: when the chain takes events back for good, or gives them back. What is
+//! corrected is the pure fold's to say, how the notifier's, and that it is told once the store's.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{ChainId, Clock, NotificationId};
+use domain::{ChainId, Clock, NotificationId, fold::amendment};
 use store::{Correct, Store, StoreError};
 
 use crate::{Bell, Progress, Room, RoomError, notify::Notifier};
@@ -64,7 +64,7 @@ impl Amend {
                 Ok(done) => corrected += u64::from(done),
                 // The chain moved on while the correction was made: the next look sees it as it is then.
                 Err(RoomError::Store(StoreError::Fenced(why))) => {
-                    tracing::debug!(notification = %id, "{why}")
+                    tracing::debug!(notification = %id, "{why}");
                 }
                 Err(error) => return Err(error),
             }
@@ -78,11 +78,9 @@ impl Amend {
 
     async fn correct(&self, id: NotificationId, settled: u64) -> Result<bool, RoomError> {
         let Some(doubtful) = self.deps.store.doubtful_notification(id).await? else { return Ok(false) };
-        // One correction for all of it: what may still come back is waited for.
-        if doubtful.hits.iter().any(|hit| hit.gone_since.is_some_and(|since| since > settled)) {
-            return Ok(false);
-        }
-        let inside: Vec<_> = doubtful.hits.iter().filter(|hit| hit.gone_since.is_none()).collect();
+        let told: Vec<_> = doubtful.hits.iter().map(|hit| hit.told).collect();
+        let Some(amendment) = amendment(&told, settled) else { return Ok(false) };
+        let inside: Vec<_> = doubtful.hits.iter().filter(|hit| hit.told.gone_since.is_none()).collect();
         let mut events = Vec::with_capacity(inside.len());
         for page in inside.chunks(self.config.page) {
             let keys: Vec<_> = page.iter().map(|hit| hit.key).collect();
@@ -96,17 +94,15 @@ impl Amend {
         // One that was removed since is owed its corrections too.
         let watch = self.deps.store.watch_as_it_was(&doubtful.first.watch).await?;
         let bundle = self.deps.notifier.correction(&doubtful, &watch, &events).await?;
-        let inside: Vec<_> = inside.iter().map(|hit| hit.id).collect();
-        let changed = doubtful.hits.iter().filter(|hit| hit.believed == hit.gone_since.is_some()).count();
         let correct = Correct {
             first: id,
             bundle: &bundle,
-            inside: &inside,
-            changed: changed as u64,
+            inside: &amendment.inside,
+            changed: amendment.changed as u64,
             now: self.deps.clock.now(),
         };
         self.deps.store.commit_correction(&correct).await?;
-        tracing::info!(notification = %id, revision = bundle.notification.revision, left = inside.len(), "corrected");
+        tracing::info!(notification = %id, revision = bundle.notification.revision, left = amendment.inside.len(), "corrected");
         Ok(true)
     }
 }

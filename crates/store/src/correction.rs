@@ -1,7 +1,7 @@
 //! Corrections: notifications that say what the chain no longer says. Owns the comparison of what recipients believe
 //! with where events are, and the one transaction that settles it; must not know what a correction says.
 
-use domain::{ChainId, HitId, Notification, NotificationId, TargetName};
+use domain::{ChainId, HitId, Notification, NotificationId, TargetName, fold::Told};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -14,17 +14,13 @@ use crate::{
     notification,
 };
 
-/// A hit that was told.
+/// A hit that was told, with where its event is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToldHit {
-    /// The hit.
-    pub id: HitId,
+    /// How it stands.
+    pub told: Told,
     /// Where its event is, or was last.
     pub key: EventKey,
-    /// Since which height of the tip its event is gone; `None` while it is in the chain.
-    pub gone_since: Option<u64>,
-    /// Whether the recipient was last told that it is so.
-    pub believed: bool,
 }
 
 /// A notification that may have to be corrected.
@@ -208,5 +204,6 @@ pub(crate) enum Standing {
 fn told_hit((id, chain, number, log_index, hash, gone, believed): Row) -> Result<ToldHit, StoreError> {
     let block = domain::BlockRef::new(number.cast_unsigned(), crate::chain::hash32("hit", &hash)?);
     let key = EventKey { chain: ChainId(chain.cast_unsigned()), block, log_index: log_index.cast_unsigned() };
-    Ok(ToldHit { id: HitId(id), key, gone_since: gone.map(i64::cast_unsigned), believed })
+    let told = Told { id: HitId(id), gone_since: gone.map(i64::cast_unsigned), believed };
+    Ok(ToldHit { told, key })
 }

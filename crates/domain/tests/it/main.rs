@@ -12,6 +12,7 @@ mod events;
 mod filter_errors;
 mod filter_law;
 mod filter_values;
+mod fold;
 mod matching;
 mod matching_law;
 mod retry;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
 mod amending;
+mod belief;
 mod factory;
 mod factory_events;
 mod factory_law;
