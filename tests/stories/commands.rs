@@ -302,11 +302,13 @@ async fn tuples_become_objects_in_the_order_of_the_abi() -> anyhow::Result<()> {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 40] = [
     "",
     "run",
     "demo",
     "replay",
+    "recover",
+    "audit",
     "events",
     "notifications",
     "notifications list",

@@ -1,16 +1,25 @@
 //! End-to-end stories: the real binary, a real Anvil, real servers.
 
+mod audit;
 mod bad_input;
+mod chains;
 mod commands;
 mod crash;
+mod edited_contracts;
 mod edits;
+mod factory;
+mod finality;
 mod history;
 mod house;
 mod operations;
 mod parity;
+mod past_killed;
 mod providers;
 mod reach;
+mod recover;
 mod reorg_down;
+mod replay;
+mod scripted;
 mod standby;
 mod world;
 

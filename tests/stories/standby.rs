@@ -36,6 +36,8 @@ async fn killing_the_reader_of_two_at_random_leaves_no_hole_and_no_double() -> a
     let mut processes = vec![world.start(&[])?, world.start(&[])?];
 
     let (mut value, mut kills, mut reorgs) = (0_u64, 0_u32, 0_u32);
+    // How long people asked it to go on; what it checks does not depend on it.
+    #[expect(clippy::disallowed_methods, reason = "the length of a soak")]
     let began = Instant::now();
     while began.elapsed() < time {
         for _ in 0..rng.random_range(1..8) {

@@ -26,7 +26,7 @@ enum Command {
     Demo(demo::Args),
     /// Read blocks of the past again
     Replay(commands::replay::Args),
-    /// Settle a chain that halted: find where the stored chain and the node's part, and go back there
+    /// Find where a halted chain parts from the node's, and go back there
     Recover(commands::recover::Args),
     /// Read final blocks again and report what differs from the store
     Audit(commands::audit::Args),

@@ -56,6 +56,30 @@ pub fn harmless(text: &str) -> String {
         .collect()
 }
 
+// Where the text beside a key begins, and how long a line of it may be, in characters.
+const BESIDE: usize = 12;
+const WIDTH: usize = 110;
+
+/// A text beside its key, broken between words into lines that a terminal holds. The key may begin with line breaks.
+pub fn beside(key: &str, text: &str) -> String {
+    let mut out = format!("{key:<width$}", width = BESIDE + key.matches('\n').count());
+    let mut column = BESIDE;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > BESIDE && column + 1 + length > WIDTH {
+            out.push('\n');
+            out.push_str(&" ".repeat(BESIDE));
+            column = BESIDE;
+        } else if column > BESIDE {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
 /// Standard error, written to so that a progress bar is not torn.
 #[derive(Debug, Clone, Copy)]
 struct AroundBars;
@@ -75,5 +99,23 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for AroundBars {
 
     fn make_writer(&'a self) -> Self {
         *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_broken_between_words_and_stays_beside_its_key() {
+        assert_eq!(beside("\nhits", "2 waiting"), "\nhits        2 waiting");
+        let text = "word ".repeat(60);
+        let told = beside("halted", text.trim());
+        let lines: Vec<_> = told.lines().collect();
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= WIDTH), "{told}");
+        assert!(lines[0].starts_with("halted      word"), "{told}");
+        assert!(lines[1..].iter().all(|line| line.starts_with("            word")), "{told}");
+        let address = "x".repeat(200);
+        assert_eq!(beside("", &address).lines().count(), 1, "a word is never broken");
     }
 }

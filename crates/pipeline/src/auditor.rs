@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::Clock;
-use store::{Store, verified};
+use store::{AuditRow, Store, verified};
 
 use crate::{Progress, Room, RoomError, ingest::Ingest};
 
@@ -26,7 +26,7 @@ impl Default for AuditorConfig {
     }
 }
 
-/// The room. It audits from the first block that was read live; the past before it is for `chainbell audit`.
+/// The room. It audits from the first block from which on every contract was read live; the past before it is for `chainbell audit`.
 #[derive(Debug)]
 pub struct Auditor {
     ingest: Ingest,
@@ -36,6 +36,8 @@ pub struct Auditor {
     config: AuditorConfig,
     // Blocks below are done, whatever was found in them.
     next: Option<u64>,
+    // The highest block that any note spoke of then: an operator's rewind takes notes back.
+    noted: Option<u64>,
     worked: bool,
 }
 
@@ -48,17 +50,25 @@ impl Auditor {
         clock: Arc<dyn Clock>,
         config: AuditorConfig,
     ) -> Self {
-        Self { ingest, chain, store, clock, config, next: None, worked: false }
+        Self { ingest, chain, store, clock, config, next: None, noted: None, worked: false }
     }
 
     async fn next(&self, first: u64) -> Result<u64, RoomError> {
-        if let Some(next) = self.next {
+        let rows = self.rows().await?;
+        if let Some(next) = self.next.filter(|_| highest(&rows) >= self.noted) {
             return Ok(next.max(first));
         }
-        let rows = self.store.audits(self.chain, &self.ingest.audited_contracts()).await?;
         let done = verified(&rows).into_iter().find(|range| range.from <= first && range.to >= first);
         Ok(done.map_or(first, |range| range.to + 1))
     }
+
+    async fn rows(&self) -> Result<Vec<AuditRow>, RoomError> {
+        Ok(self.store.audits(self.chain, &self.ingest.audited_contracts()).await?)
+    }
+}
+
+fn highest(rows: &[AuditRow]) -> Option<u64> {
+    rows.iter().map(|row| row.to).max()
 }
 
 #[async_trait]
@@ -73,6 +83,7 @@ impl Room for Auditor {
         }
         let audited = self.ingest.audit(next, last, self.config.repair).await?;
         self.next = Some(audited.to + 1);
+        self.noted = highest(&self.rows().await?);
         self.worked = true;
         // The pause is the room's rest.
         Ok(Progress::Idle)

@@ -82,6 +82,22 @@ macro_rules! replace_at {
     }};
 }
 
+/// Takes back what audits said of `$to` and of the blocks above it.
+macro_rules! unverify {
+    ($tx:ident, $chain:expr, $to:expr) => {{
+        for statement in [
+            "DELETE FROM audit WHERE chain_id = $1 AND from_block >= $2",
+            "UPDATE audit SET to_block = $2 - 1 WHERE chain_id = $1 AND to_block >= $2",
+        ] {
+            sqlx::query(statement)
+                .bind($chain.0.cast_signed())
+                .bind($to.number.cast_signed())
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+
 impl Store {
     /// Notes that ingest of a chain stopped and why, until somebody clears it.
     ///
@@ -117,9 +133,9 @@ impl Store {
     }
 
     /// Rewinds a chain: blocks, events and children above `to` are orphaned as in a reorg, finality and the live frontier
-    /// of contracts come down to it, and the halt is cleared. What was held at the height of `to` under another hash is
-    /// orphaned too; that block is then read again as the past. The events are held in memory: a rewind is for reorgs,
-    /// not for forgetting a chain.
+    /// of contracts come down to it, what audits said of these blocks is taken back, and the halt is cleared. What was held
+    /// at the height of `to` under another hash is orphaned too; that block is then read again as the past. The events are
+    /// held in memory: a rewind is for reorgs, not for forgetting a chain.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when `to` is above the tip, [`StoreError::Fenced`] when the chain moved meanwhile; nothing
@@ -160,6 +176,7 @@ impl Store {
             orphan_above!(tx, D, chain, to.number, above);
             let unread = replace_at!(tx, chain, to, orphans.len() - above);
             lower_contracts!(tx, D, chain, to.number + 1, unread);
+            unverify!(tx, chain, to);
             tell!(tx, D, name, news, now);
             Ok(Committed { seen: 0, orphaned: orphans.len() as u64 })
         })

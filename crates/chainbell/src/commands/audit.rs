@@ -57,10 +57,11 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     for chain in &chains {
         left += audit(&config, chain, &store, &clock, &args).await?;
     }
-    if left > 0 {
-        return Err(Failure::world(format!("{left} events differ from the chain: --repair mends them")));
+    match left {
+        0 => Ok(()),
+        1 => Err(Failure::world("one event differs from the chain: --repair mends it")),
+        left => Err(Failure::world(format!("{left} events differ from the chain: --repair mends them"))),
     }
-    Ok(())
 }
 
 async fn audit(
@@ -85,12 +86,24 @@ async fn audit(
         let detail = format!("nothing of '{}' was ever read: start `chainbell run` first", chain.name);
         return Err(Failure::usage(detail));
     };
-    let first = store.contract_cursors(chain.id).await?.iter().map(|cursor| cursor.start_block).min();
+    let cursors = store.contract_cursors(chain.id).await?;
+    for contract in config.catalog.of_chain(chain.id) {
+        let fingerprint = config.catalog.fingerprint(contract);
+        if !cursors.iter().any(|cursor| cursor.name == contract.name && cursor.fingerprint == fingerprint) {
+            let name = &contract.name;
+            let detail = format!("contract '{name}' is new or changed: let `chainbell run` meet it first");
+            return Err(Failure::usage(detail));
+        }
+    }
+    let first = cursors.iter().map(|cursor| cursor.start_block).min();
     let (from, to) = (args.from_block.or(first).unwrap_or(0), args.to_block.unwrap_or(last));
     if to > last {
         return Err(Failure::usage(format!(
             "--to-block: only final blocks can be audited; the last one is {last}"
         )));
+    }
+    if args.from_block.is_some_and(|first| first > to) && args.to_block.is_some() {
+        return Err(Failure::usage(format!("--from-block: {from} is above --to-block, {to}")));
     }
     if from > to {
         eprintln!("'{}': no block from {from} on is final yet (the last one is {to})", chain.name);

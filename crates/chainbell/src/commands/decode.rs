@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use ::abi::{Decoder, to_event};
 use alloy_primitives::B256;
-use domain::{ChainClient as _, Finality, Origin, event::logical_ids};
+use chain::Node;
+use domain::{
+    ChainClient as _, Children, Event, Finality, Origin, RawLog, children::born, event::logical_ids,
+};
+use pipeline::ingest::known_children;
 use store::{Store, StoreClock};
 
 use crate::{
@@ -39,27 +43,46 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     for chain in &chains {
         let node = node(chain, Arc::<StoreClock>::clone(&clock)).await?;
         let Some(logs) = node.transaction_logs(args.tx_hash).await? else { continue };
-        let decoder = Decoder::new(Arc::clone(&config.catalog));
-        let mut foreign = 0;
-        for (log, logical) in logs.iter().zip(logical_ids(chain.id, &logs)) {
-            let Some(decoded) = decoder.decode(chain.id, log) else {
-                foreign += 1;
-                continue;
-            };
-            let time = match log.block_timestamp {
-                Some(time) => time,
-                None => node
-                    .header_by_hash(log.block.hash)
-                    .await?
-                    .map(|header| header.timestamp)
-                    .unwrap_or_default(),
-            };
-            let event = to_event(chain.id, log, time, Origin::Live, logical, decoded);
+        let events = decode(config, &store, (chain, &node), &logs).await?;
+        for event in &events {
             print(&event.to_json(Finality::Seen).to_string())?;
         }
+        let foreign = logs.len() - events.len();
         eprintln!("{} logs on '{}', {foreign} of them of no configured contract", logs.len(), chain.name);
         return Ok(());
     }
     let names: Vec<_> = chains.iter().map(|chain| chain.name.as_str()).collect();
     Err(Failure::world(format!("no mined transaction {} on {}", args.tx_hash, names.join(", "))))
+}
+
+// As ingest would: logs of the children that the store knows, and of those that this transaction creates, are decoded too.
+async fn decode(
+    config: &Config,
+    store: &Store,
+    (chain, node): (&Chain, &Node),
+    logs: &[RawLog],
+) -> Result<Vec<Event>, Failure> {
+    let mut children = known_children(store, chain.id, &config.catalog)
+        .await
+        .map_err(|error| Failure::world(error.to_string()))?;
+    let Some(first) = logs.first() else { return Ok(Vec::new()) };
+    let time = match first.block_timestamp {
+        Some(time) => time,
+        None => node.header_by_hash(first.block.hash).await?.map_or(0, |header| header.timestamp),
+    };
+    let decoder = Decoder::new(Arc::clone(&config.catalog));
+    let logical = logical_ids(chain.id, logs);
+    let events = |children: &Children| -> Vec<Event> {
+        let decoded = logs.iter().zip(&logical).filter_map(|(log, logical)| {
+            let decoded = decoder.decode_among(chain.id, log, children)?;
+            Some(to_event(chain.id, log, time, Origin::Live, *logical, decoded))
+        });
+        decoded.collect()
+    };
+    for event in events(&children) {
+        for (contract, address) in born(&config.catalog, chain.id, &event) {
+            children.insert(contract, address, event.block.number);
+        }
+    }
+    Ok(events(&children))
 }

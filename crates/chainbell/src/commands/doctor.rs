@@ -90,14 +90,14 @@ async fn servers(
     let section = &config.raw.broker;
     match Broker::open(&section.url, &section.prefix, Arc::clone(clock)).await {
         Ok(broker) => match broker.publisher().ping().await {
-            Ok(()) => findings.good(&format!("broker {}: reachable", broker.url()))?,
+            Ok(()) => findings.good(&format!("broker {}: reachable", broker.url().trim_end_matches(':')))?,
             Err(error) => findings.wrong(&error.to_string())?,
         },
         Err(error) => findings.wrong(&error.to_string())?,
     }
     let section = &config.raw.debounce;
     let opened = debounce::open(&section.url, &section.prefix, store.clone()).await;
-    let shown = domain::redact_url(&section.url);
+    let shown = domain::redact_url(section.url.trim_end_matches(':'));
     match opened {
         Ok(debouncer) => match debouncer.outlook().await {
             Ok((open, _)) => findings.good(&format!("debouncer {shown}: reachable, {open} windows open")),

@@ -8,11 +8,11 @@ use pipeline::{
     Bell,
     ingest::{Ingest, IngestDeps, Replay},
 };
-use store::{ReplayPlan, ReplayState, Store, StoreClock};
+use store::{ReplayPlan, ReplayRow, ReplayState, Store, StoreClock};
 
 use crate::{
     commands::run::signalled,
-    config::Config,
+    config::{Chain, Config},
     failure::Failure,
     progress::Progress,
     wiring::{ingest_config, node},
@@ -57,29 +57,23 @@ pub struct Args {
 /// See [`Failure`].
 pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     let chain = config.chain(&args.chain)?.clone();
-    if let Some(name) = &args.contract
-        && config.catalog.get(name).is_none_or(|contract| contract.chain != chain.id)
-    {
-        let known: Vec<_> =
-            config.catalog.of_chain(chain.id).map(|contract| contract.name.as_str()).collect();
-        let mend = domain::suggest::mend(name.as_str(), &known, "the contracts are");
-        return Err(Failure::usage(format!("--contract: '{}' has no contract '{name}'; {mend}", chain.name)));
-    }
+    check_contract(&config, &chain, args.contract.as_ref())?;
     let store = Store::open(&config.raw.store.url).await?;
-    let tip = store.chain(chain.id).await?.and_then(|row| row.tip).map(|tip| tip.number);
-    let Some(tip) = tip else {
-        return Err(Failure::usage(format!(
-            "nothing of '{}' was ever read: start `chainbell run` first",
-            chain.name
-        )));
+    let to = last_block(&store, &chain, &args).await?;
+    let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
+    let plan = ReplayPlan {
+        chain: chain.id,
+        from: args.from_block,
+        to,
+        contract: args.contract.clone(),
+        publish: args.publish,
+        notify: args.notify,
+        now: clock.now(),
     };
-    let to = args.to_block.unwrap_or(tip);
-    if to > tip || args.from_block > to {
-        let detail = format!("blocks {} to {to} are not all held; the last one is {tip}", args.from_block);
-        return Err(Failure::usage(format!("--from-block, --to-block: {detail}")));
+    if args.cancel {
+        return cancel(&store, &chain, &plan).await;
     }
     all_met(&config, &store, chain.id, args.contract.as_ref()).await?;
-    let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let node = Arc::new(node(&chain, Arc::clone(&clock)).await?);
     let deps = IngestDeps {
         client: node as Arc<dyn ChainClient>,
@@ -89,38 +83,86 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         clock: Arc::clone(&clock),
         relay: Bell::new(),
     };
-    let (mut ingest, now) = (Ingest::new(deps, ingest_config(&chain, None)), clock.now());
-    if args.dry_run {
-        let counted = Replay { contract: args.contract.clone(), ..Replay::default() };
-        let done = read(&mut ingest, &counted, (args.from_block, args.from_block, to), (0, 0)).await?;
-        eprintln!(
-            "blocks {} to {to} have {} events, {} of them new; nothing was changed",
-            args.from_block, done.read, done.added
-        );
+    let ingest = Ingest::new(deps, ingest_config(&chain, None));
+    if args.dry_run { count(ingest, &plan).await } else { replay(ingest, &store, &clock, &plan).await }
+}
+
+fn check_contract(config: &Config, chain: &Chain, only: Option<&ContractName>) -> Result<(), Failure> {
+    let Some(name) = only else { return Ok(()) };
+    if config.catalog.get(name).is_some_and(|contract| contract.chain == chain.id) {
         return Ok(());
     }
-    let plan = ReplayPlan {
-        chain: chain.id,
-        from: args.from_block,
-        to,
-        contract: args.contract.clone(),
-        publish: args.publish,
-        notify: args.notify,
-        now,
+    let known: Vec<_> = config.catalog.of_chain(chain.id).map(|contract| contract.name.as_str()).collect();
+    let mend = domain::suggest::mend(name.as_str(), &known, "the contracts are");
+    Err(Failure::usage(format!("--contract: '{}' has no contract '{name}'; {mend}", chain.name)))
+}
+
+// The last block to replay: only what is held can be.
+async fn last_block(store: &Store, chain: &Chain, args: &Args) -> Result<u64, Failure> {
+    let tip = store.chain(chain.id).await?.and_then(|row| row.tip).map(|tip| tip.number);
+    let Some(tip) = tip else {
+        let detail = format!("nothing of '{}' was ever read: start `chainbell run` first", chain.name);
+        return Err(Failure::usage(detail));
     };
-    let row = store.begin_replay(&plan).await?;
-    if args.cancel {
-        store.end_replay(row.id, ReplayState::Cancelled, now).await?;
-        eprintln!("the replay of blocks {} to {to} was given up before block {}", row.from, row.next_block);
-        return Ok(());
+    let to = args.to_block.unwrap_or(tip);
+    if to > tip {
+        let detail = format!("block {to} is not held; the last one of '{}' is {tip}", chain.name);
+        return Err(Failure::usage(format!("--to-block: {detail}")));
     }
+    if args.from_block > to {
+        let from = args.from_block;
+        return Err(Failure::usage(format!("--from-block: {from} is above the last block to replay, {to}")));
+    }
+    Ok(to)
+}
+
+async fn cancel(store: &Store, chain: &Chain, plan: &ReplayPlan) -> Result<(), Failure> {
+    let rows = store.replays(chain.id).await?;
+    let unfinished = rows.into_iter().find(|row| row.state == ReplayState::Running && is_of(row, plan));
+    let Some(row) = unfinished else {
+        let detail = format!(
+            "--cancel: there is no unfinished replay of blocks {} to {} with these options",
+            plan.from, plan.to
+        );
+        return Err(Failure::usage(detail));
+    };
+    store.end_replay(row.id, ReplayState::Cancelled, plan.now).await?;
+    eprintln!("the replay of blocks {} to {} was given up before block {}", row.from, row.to, row.next_block);
+    Ok(())
+}
+
+fn is_of(row: &ReplayRow, plan: &ReplayPlan) -> bool {
+    (row.from, row.to, &row.contract, row.publish, row.notify)
+        == (plan.from, plan.to, &plan.contract, plan.publish, plan.notify)
+}
+
+async fn count(mut ingest: Ingest, plan: &ReplayPlan) -> Result<(), Failure> {
+    let counted = Replay { contract: plan.contract.clone(), ..Replay::default() };
+    let done = tokio::select! {
+        done = read(&mut ingest, &counted, (plan.from, plan.from, plan.to), (0, 0)) => done?,
+        signal = signalled() => return signal,
+    };
+    eprintln!(
+        "blocks {} to {} have {} events, {} of them new; nothing was changed",
+        plan.from, plan.to, done.read, done.added
+    );
+    Ok(())
+}
+
+async fn replay(
+    mut ingest: Ingest,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    plan: &ReplayPlan,
+) -> Result<(), Failure> {
+    let row = store.begin_replay(plan).await?;
     if row.next_block > row.from {
         eprintln!("going on with an unfinished replay at block {}; --cancel gives it up", row.next_block);
     }
-    let replay =
-        Replay { contract: args.contract, id: Some(row.id), publish: args.publish, notify: args.notify };
+    let (publish, notify) = (plan.publish, plan.notify);
+    let replay = Replay { contract: plan.contract.clone(), id: Some(row.id), publish, notify };
     let done = tokio::select! {
-        done = read(&mut ingest, &replay, (row.from, row.next_block, to), (row.read, row.added)) => done?,
+        done = read(&mut ingest, &replay, (row.from, row.next_block, row.to), (row.read, row.added)) => done?,
         signal = signalled() => {
             signal?;
             eprintln!("stopped; the same command goes on where this one ended, and --cancel gives it up");
@@ -128,11 +170,11 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         }
     };
     store.end_replay(row.id, ReplayState::Done, clock.now()).await?;
-    let published = if args.publish { ", published again" } else { "" };
-    let notified = if args.notify { ", given to matching" } else { "" };
+    let published = if publish { ", published again" } else { "" };
+    let notified = if notify { ", given to matching" } else { "" };
     eprintln!(
-        "replayed blocks {} to {to}: {} events{published}{notified}, {} of them new",
-        args.from_block, done.read, done.added
+        "replayed blocks {} to {}: {} events{published}{notified}, {} of them new",
+        plan.from, plan.to, done.read, done.added
     );
     Ok(())
 }

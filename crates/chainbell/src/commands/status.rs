@@ -15,7 +15,7 @@ use crate::{
     commands::audit::how,
     config::Config,
     failure::Failure,
-    output::{harmless, print, table},
+    output::{beside, harmless, print, table},
 };
 
 /// Arguments of `status`.
@@ -122,74 +122,120 @@ fn provider(row: &ProviderRow) -> Json {
     })
 }
 
-fn for_people(status: &Json) -> Result<(), Failure> {
-    let cell = |value: &Json| match value {
+fn cell(value: &Json) -> String {
+    match value {
         Json::Null => "-".to_owned(),
         Json::String(text) => text.clone(),
         other => other.to_string(),
-    };
+    }
+}
+
+fn all(value: &Json) -> impl Iterator<Item = &Json> {
+    value.as_array().into_iter().flatten()
+}
+
+fn for_people(status: &Json) -> Result<(), Failure> {
+    show_process(status)?;
     let columns = ["name", "head", "tip", "safe", "finalized", "lag", "events_in_last_100_blocks"];
     let mut chains = table(&["chain", "head", "tip", "safe", "finalized", "lag", "events/100 blocks"]);
-    let mut providers = table(&["chain", "node", "score", "in use", "lag", "errors", "lies", "why"]);
-    let mut notes = Vec::new();
-    let mut contracts = table(&["contract", "from block", "past read up to", "live from"]);
-    for chain in status["chains"].as_array().into_iter().flatten() {
+    for chain in all(&status["chains"]) {
         chains.add_row(columns.iter().map(|column| cell(&chain[*column])).collect::<Vec<_>>());
-        let name = cell(&chain["name"]);
-        for row in chain["providers"].as_array().into_iter().flatten() {
-            let in_use = if row["in_use"] == true { "yes" } else { "" };
-            let why = harmless(row["why"].as_str().unwrap_or_default());
-            let [score, lag, errors, lies] =
-                ["score", "lag_blocks", "errors", "lies"].map(|key| cell(&row[key]));
-            let url = cell(&row["url"]);
-            providers.add_row(vec![name.clone(), url, score, in_use.to_owned(), lag, errors, lies, why]);
-        }
+    }
+    print(&format!("\n{}", chains.trim_fmt()))?;
+    for chain in all(&status["chains"]) {
         if let Some(reason) = chain["halted"].as_str() {
-            notes.push(format!("halted      {}", harmless(reason)));
+            print("")?;
+            print(&beside("halted", &format!("{}: {}", cell(&chain["name"]), harmless(reason))))?;
         }
-        for range in chain["verified"].as_array().into_iter().flatten() {
-            let [from, to, how] = ["from", "to", "how"].map(|key| cell(&range[key]));
-            notes.push(format!("audit       {name} is complete from {from} to {to}, {how}"));
-        }
-        for contract in chain["contracts"].as_array().into_iter().flatten() {
-            let next =
-                contract["next_block"].as_u64().filter(|next| Some(*next) > contract["start_block"].as_u64());
+    }
+    show_contracts(status)?;
+    show_providers(status)?;
+    show_audits(status)?;
+    show_work(status)
+}
+
+// What the running process says of itself. A halt is told in full with its chain.
+fn show_process(status: &Json) -> Result<(), Failure> {
+    let halts: Vec<_> = all(&status["chains"]).filter_map(|chain| chain["halted"].as_str()).collect();
+    match status["process"]["ready"].as_bool() {
+        None => print(&beside("process", "none answers at api.listen"))?,
+        Some(true) => print(&beside("process", "running, every room is well"))?,
+        Some(false) => print(&beside("process", "running, not ready:"))?,
+    }
+    for fault in all(&status["process"]["faults"]) {
+        let why = harmless(&cell(&fault["fault"]));
+        let why = if halts.iter().any(|halt| harmless(halt) == why) { "halted, see below" } else { &why };
+        print(&beside("", &format!("{}: {why}", cell(&fault["part"]))))?;
+    }
+    Ok(())
+}
+
+fn show_contracts(status: &Json) -> Result<(), Failure> {
+    let mut contracts = table(&["contract", "chain", "from block", "past read up to", "live from"]);
+    for chain in all(&status["chains"]) {
+        for contract in all(&chain["contracts"]) {
+            let start = contract["start_block"].as_u64();
+            let next = contract["next_block"].as_u64().filter(|next| Some(*next) > start);
             let read = next.and_then(|next| next.checked_sub(1));
             contracts.add_row(vec![
                 cell(&contract["name"]),
+                cell(&chain["name"]),
                 cell(&contract["start_block"]),
                 read.map_or_else(|| "-".to_owned(), |block| block.to_string()),
                 cell(&contract["live_from"]),
             ]);
         }
     }
-    match status["process"]["ready"].as_bool() {
-        None => print("process     none answers at api.listen\n")?,
-        Some(true) => print("process     running, every room is well\n")?,
-        Some(false) => print("process     running, not ready:")?,
+    if contracts.is_empty() { Ok(()) } else { print(&format!("\n{}", contracts.trim_fmt())) }
+}
+
+fn show_providers(status: &Json) -> Result<(), Failure> {
+    let mut providers = table(&["node", "chain", "score", "in use", "lag", "errors", "lies"]);
+    let mut why = Vec::new();
+    for chain in all(&status["chains"]) {
+        for row in all(&chain["providers"]) {
+            let in_use = if row["in_use"] == true { "yes" } else { "" };
+            let [url, score, lag, errors, lies] =
+                ["url", "score", "lag_blocks", "errors", "lies"].map(|key| cell(&row[key]));
+            if let Some(reason) = row["why"].as_str() {
+                why.push(beside("", &format!("{url}: {}", harmless(reason))));
+            }
+            providers.add_row(vec![url, cell(&chain["name"]), score, in_use.to_owned(), lag, errors, lies]);
+        }
     }
-    for fault in status["process"]["faults"].as_array().into_iter().flatten() {
-        print(&format!("            {}: {}\n", cell(&fault["part"]), harmless(&cell(&fault["fault"]))))?;
+    if providers.is_empty() {
+        return Ok(());
     }
-    print(&chains.trim_fmt())?;
-    print(&format!("\n{}", contracts.trim_fmt()))?;
-    print(&format!("\n{}\n", providers.trim_fmt()))?;
-    for note in notes {
-        print(&note)?;
+    print(&format!("\n{}", providers.trim_fmt()))?;
+    why.iter().try_for_each(|line| print(line))
+}
+
+fn show_audits(status: &Json) -> Result<(), Failure> {
+    let mut key = "\naudit";
+    for chain in all(&status["chains"]) {
+        for range in all(&chain["verified"]) {
+            let [from, to, how] = ["from", "to", "how"].map(|key| cell(&range[key]));
+            let complete = format!("{} is complete from {from} to {to}, {how}", cell(&chain["name"]));
+            print(&beside(key, &complete))?;
+            key = "";
+        }
     }
-    print(&format!("\noutbox      {} messages, {} events unmatched", status["outbox"], status["unmatched"]))?;
-    print(&format!(
-        "hits        {} waiting, {} pending",
-        status["hits"]["waiting"], status["hits"]["pending"]
-    ))?;
-    print(&format!(
-        "windows     {} open, next due {}",
-        status["windows"]["open"],
-        cell(&status["windows"]["next_due"])
-    ))?;
-    let deliveries = &status["deliveries"];
-    print(&format!(
-        "deliveries  {} queued, {} scheduled, {} dead",
-        deliveries["queued"], deliveries["scheduled"], deliveries["dead"]
-    ))
+    Ok(())
+}
+
+fn show_work(status: &Json) -> Result<(), Failure> {
+    let (hits, windows, deliveries) = (&status["hits"], &status["windows"], &status["deliveries"]);
+    let lines = [
+        ("\noutbox", format!("{} messages, {} events unmatched", status["outbox"], status["unmatched"])),
+        ("hits", format!("{} waiting, {} pending", hits["waiting"], hits["pending"])),
+        ("windows", format!("{} open, next due {}", windows["open"], cell(&windows["next_due"]))),
+        (
+            "deliveries",
+            format!(
+                "{} queued, {} scheduled, {} dead",
+                deliveries["queued"], deliveries["scheduled"], deliveries["dead"]
+            ),
+        ),
+    ];
+    lines.iter().try_for_each(|(key, text)| print(&beside(key, text)))
 }

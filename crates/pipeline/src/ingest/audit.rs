@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{B256, keccak256};
 use domain::{
-    Catalog, ChainClient, ChainError, ChainId, Contract, Event, Header, LogQuery, Origin, Proof, RawLog,
+    Catalog, ChainClient, ChainError, ChainId, Content, Contract, Event, EventSchema, Header, LogQuery,
+    Origin, Proof, RawLog,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use store::{AuditMethod, AuditRow, Child, ContractCursor, EventKey, Repair, StoredEvent};
@@ -58,8 +59,9 @@ struct Truth {
 
 /// The set of a chain's contracts that an audit is about, as a text that changes with them.
 pub fn audited_contracts(catalog: &Catalog, chain: ChainId) -> String {
-    let of =
-        |contract: &std::sync::Arc<Contract>| format!("{} {}", contract.name, catalog.fingerprint(contract));
+    let of = |contract: &std::sync::Arc<Contract>| {
+        format!("{} {} {:?}", contract.name, catalog.fingerprint(contract), contract.start)
+    };
     let mut contracts: Vec<_> = catalog.of_chain(chain).map(of).collect();
     contracts.sort_unstable();
     keccak256(contracts.join("\n")).to_string()
@@ -72,7 +74,7 @@ impl Ingest {
     }
 
     /// The checkpoint as it is now, for an audit that follows another reader's chain: the last block that is final and
-    /// held, and the first that was read live.
+    /// held, and the first from which on every contract was read live.
     ///
     /// # Errors
     /// See [`RoomError`].
@@ -80,7 +82,11 @@ impl Ingest {
         self.look_up().await?;
         let Some(chain) = &self.chain else { return Ok(None) };
         let last = self.finalized.min(chain.tip().number);
-        let first = self.cursors.iter().map(|cursor| cursor.live_from).min();
+        let met = self.cursors.iter().filter(|cursor| self.is_met(cursor));
+        // What has a past was read live from different blocks on; what has none restricts nothing but the beginning.
+        let (past, new): (Vec<_>, Vec<_>) = met.partition(|cursor| cursor.start_block < cursor.live_from);
+        let first = past.iter().map(|cursor| cursor.live_from).max();
+        let first = first.or_else(|| new.iter().map(|cursor| cursor.start_block).min());
         Ok(first.map(|first| (first, last)))
     }
 
@@ -105,10 +111,14 @@ impl Ingest {
         events.retain(|event| self.is_read(&event.contract, event.block.number));
         let stored = self.stored_between(from, to).await?;
         let mut audited = compare(events, stored, &truth, (from, to));
+        audited.extra.retain(|stored| self.is_configured(&stored.event));
         if repair && !audited.is_clean() {
             audited.repaired = self.repair(&audited, &children).await?;
         }
-        self.deps.store.note_audit(&self.row(&audited)).await?;
+        // Nothing is said of blocks that a contract is yet to be read in.
+        if self.is_whole(from, to) {
+            self.deps.store.note_audit(&self.row(&audited)).await?;
+        }
         self.report(&audited);
         Ok(audited)
     }
@@ -118,7 +128,40 @@ impl Ingest {
         let read = |cursor: &ContractCursor| {
             number >= cursor.start_block && (number < cursor.next_block || number >= cursor.live_from)
         };
-        self.cursors.iter().any(|cursor| cursor.name == *name && read(cursor))
+        self.cursors.iter().any(|cursor| cursor.name == *name && self.is_met(cursor) && read(cursor))
+    }
+
+    // Whether the contract is configured, and read as it is configured: events of one that was removed from the file, or
+    // that changed there and was not met since, are no differences.
+    fn is_met(&self, cursor: &ContractCursor) -> bool {
+        let catalog = &self.deps.catalog;
+        let contract = catalog.get(&cursor.name).filter(|contract| contract.chain == self.config.chain);
+        contract.is_some_and(|contract| catalog.fingerprint(contract) == cursor.fingerprint)
+    }
+
+    // Whether every contract was met, and read in all of these blocks.
+    fn is_whole(&self, from: u64, to: u64) -> bool {
+        let whole = |cursor: &&ContractCursor| {
+            let unread = cursor.next_block.max(from)..cursor.live_from.min(to.saturating_add(1));
+            self.is_met(cursor) && unread.is_empty()
+        };
+        let met = self.cursors.iter().filter(whole).count();
+        met == self.deps.catalog.of_chain(self.config.chain).count()
+    }
+
+    // Whether the event would be read today: one whose address or kind left the configuration is no difference.
+    fn is_configured(&self, event: &Event) -> bool {
+        let Some(contract) = self.deps.catalog.get(&event.contract) else { return false };
+        let topic0 = match &event.content {
+            Content::Decoded { schema, .. } if schema.anonymous => None,
+            Content::Decoded { schema, .. } => Some(schema.topic0()),
+            Content::Undecoded { topics, .. } => topics.first().copied(),
+        };
+        let kind = |known: &std::sync::Arc<EventSchema>| {
+            if known.anonymous { topic0.is_none() } else { Some(known.topic0()) == topic0 }
+        };
+        let address = contract.addresses.is_empty() || contract.addresses.contains(&event.address);
+        address && contract.events.iter().any(kind)
     }
 
     // By receipts where the node has them, else by another URL's logs, else by the same URL's once more.

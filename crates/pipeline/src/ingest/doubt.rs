@@ -91,6 +91,11 @@ impl Ingest {
         filters: &[LogFilter],
         logs: &[RawLog],
     ) -> Result<(), RoomError> {
+        // Some nodes say "no logs" of a block that is not in their chain: it may have left it between two questions.
+        if logs.is_empty() && self.deps.client.header_by_hash(header.block.hash).await?.is_none() {
+            let (url, block) = (self.deps.client.url(), header.block.to_string());
+            return Err(ChainError::UnknownBlock { url, block }.into());
+        }
         for other in self.deps.client.others().iter().take(OTHERS_MAX) {
             let query = LogQuery::Block(header.block);
             let Ok(more) = logs_from(other.as_ref(), query, filters).await else { continue };
@@ -107,6 +112,16 @@ impl Ingest {
                 return Err(ChainError::Incoherent { url: url.to_owned(), detail }.into());
             }
             return Ok(());
+        }
+        // Nobody else can tell. What is known to be in the chain now, and had no logs before that was known, is asked for
+        // once more; a log that was announced and is missing is a fault anyway.
+        if logs.is_empty() && !self.witnesses.miss(header.block, logs) {
+            let more = self.logs(LogQuery::Block(header.block), filters).await?;
+            if !more.is_empty() {
+                let detail =
+                    format!("it said that block {} has no logs, and then told of some", header.block);
+                return Err(ChainError::Incoherent { url: url.to_owned(), detail }.into());
+            }
         }
         Ok(())
     }

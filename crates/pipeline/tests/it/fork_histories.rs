@@ -160,7 +160,7 @@ impl History {
         node.tree(|tree| {
             // How deep a fork may go, so that nothing final is taken back.
             let floor = tree.highest().saturating_sub(DEPTH);
-            let kept: Vec<_> = branches.drain(..).collect();
+            let kept = std::mem::take(branches);
             let branch = tree.branch();
             if !kept.is_empty() && rng.random_bool(0.2) {
                 let back = kept[rng.random_range(0..kept.len())].clone();
@@ -252,7 +252,7 @@ impl History {
         Ok(())
     }
 
-    async fn judge(&mut self) -> anyhow::Result<()> {
+    async fn judge(&self) -> anyhow::Result<()> {
         let key =
             |log: &domain::RawLog| EventKey { chain: self.chain, block: log.block, log_index: log.log_index };
         let (truth, ever): (Vec<_>, Vec<_>) = self.node.tree(|tree| {

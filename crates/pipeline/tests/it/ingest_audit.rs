@@ -17,17 +17,20 @@ use domain::{
 use pipeline::{
     Room as _,
     auditor::{Auditor, AuditorConfig},
-    ingest::Ingest,
+    ingest::{Did, Ingest},
 };
-use store::{AuditMethod, EventKey, verified};
+use store::{AuditMethod, EventKey, Rewind, verified};
 use testkit::anvil::TestAnvil;
 
-use crate::world::{CHAIN, World, client, contract, on_both_stores, settle};
+use crate::world::{BELL, CHAIN, GONG, World, client, contract, name, on_both_stores, ring, settle};
 
 on_both_stores!(
     an_audit_by_receipts_finds_and_mends_what_a_node_left_out,
     an_audit_marks_what_a_node_made_up,
     an_auditor_goes_once_over_what_is_final,
+    an_audit_leaves_alone_what_left_the_configuration,
+    an_audit_says_nothing_of_blocks_in_which_a_contract_is_yet_to_be_read,
+    blocks_that_an_operator_takes_back_are_audited_again,
 );
 
 const HONEST: u8 = 0;
@@ -211,4 +214,104 @@ async fn an_auditor_goes_once_over_what_is_final(world: World) -> anyhow::Result
     again.step().await?;
     assert_eq!(scene.world.store.audits(CHAIN, &ingest.audited_contracts()).await?, rows);
     Ok(())
+}
+
+// Twenty blocks with a ring of the bell and one of the gong, mostly final.
+fn bell_and_gong(world: &World) {
+    for tx in 11..=30 {
+        world.node.mine(vec![ring(BELL, tx), ring(GONG, 100 + tx)]);
+    }
+}
+
+fn of(world: &World, contracts: Vec<Contract>) -> Ingest {
+    world.ingest_of(&world.client, &Arc::new(Catalog::new(contracts)), |config| config.range_max = 4)
+}
+
+async fn an_audit_leaves_alone_what_left_the_configuration(world: World) -> anyhow::Result<()> {
+    let (bell, gong) =
+        (contract("bell", &[BELL], StartBlock::Number(0)), contract("gong", &[GONG], StartBlock::Number(0)));
+    let drum = Address::repeat_byte(0xd0);
+    let two = contract("bell", &[BELL, drum], StartBlock::Number(0));
+    bell_and_gong(&world);
+    world.node.mine(vec![ring(drum, 500)]);
+    for _ in 0..8 {
+        world.node.mine(Vec::new());
+    }
+    settle(&mut of(&world, vec![bell.clone(), gong])).await?;
+    // A contract was removed from the file; then one lost an address, and a process has not met the change yet.
+    for contracts in [vec![bell.clone()], vec![two], vec![bell]] {
+        let mut auditor = of(&world, contracts.clone());
+        auditor.audit_bounds().await?;
+        assert!(auditor.audit(0, 35, true).await?.is_clean());
+        settle(&mut of(&world, contracts)).await?;
+        auditor.audit_bounds().await?;
+        assert!(auditor.audit(0, 35, true).await?.is_clean());
+        assert_eq!(
+            (world.held(BELL).await?, world.held(GONG).await?),
+            (world.truth(BELL), world.truth(GONG))
+        );
+    }
+    assert_eq!(world.held(drum).await?, world.truth(drum));
+    Ok(())
+}
+
+async fn an_audit_says_nothing_of_blocks_in_which_a_contract_is_yet_to_be_read(
+    world: World,
+) -> anyhow::Result<()> {
+    let bell = contract("bell", &[BELL], StartBlock::Number(0));
+    let both = || vec![bell.clone(), contract("gong", &[GONG], StartBlock::Number(0))];
+    bell_and_gong(&world);
+    settle(&mut of(&world, vec![bell.clone()])).await?;
+    let mut ingest = of(&world, both());
+    while !matches!(ingest.advance().await?, Did::Backfilled { from: 12, .. }) {}
+    // The gong is read up to block 15.
+    let mut auditor = of(&world, both());
+    assert_eq!(auditor.audit_bounds().await?, Some((31, 26)));
+    let known = async || {
+        let rows = world.store.audits(CHAIN, &of(&world, both()).audited_contracts()).await?;
+        anyhow::Ok(verified(&rows).iter().map(|range| (range.from, range.to)).collect::<Vec<_>>())
+    };
+    assert!(auditor.audit(0, 26, true).await?.is_clean());
+    assert_eq!(known().await?, []);
+    auditor.audit(0, 15, true).await?;
+    assert_eq!(known().await?, [(0, 15)]);
+    settle(&mut ingest).await?;
+    auditor.audit_bounds().await?;
+    auditor.audit(16, 26, true).await?;
+    assert_eq!(known().await?, [(0, 26)]);
+    // An earlier start is another claim.
+    let later = vec![
+        contract("bell", &[BELL], StartBlock::Number(5)),
+        contract("gong", &[GONG], StartBlock::Number(0)),
+    ];
+    let rows = world.store.audits(CHAIN, &of(&world, later).audited_contracts()).await?;
+    assert!(rows.is_empty());
+    Ok(())
+}
+
+async fn blocks_that_an_operator_takes_back_are_audited_again(world: World) -> anyhow::Result<()> {
+    let mut ingest = world.ingest();
+    settle(&mut ingest).await?;
+    world.ring(11..=30);
+    settle(&mut ingest).await?;
+    let clock = Arc::clone(&world.clock) as Arc<dyn domain::Clock>;
+    let config = AuditorConfig::default();
+    let mut auditor = Auditor::new(world.ingest(), CHAIN, world.store.clone(), clock, config);
+    let known = async || {
+        let rows = world.store.audits(CHAIN, &world.ingest().audited_contracts()).await?;
+        anyhow::Ok(verified(&rows).iter().map(|range| (range.from, range.to)).collect::<Vec<_>>())
+    };
+    auditor.step().await?;
+    assert_eq!(known().await?, [(11, 26)]);
+    world.reorg(8, 100..=120);
+    assert!(ingest.advance().await.is_err(), "what was final was taken back");
+    let to = world.node.chain(|chain| chain.block(22).unwrap().block);
+    world.store.rewind_chain(&Rewind { chain: CHAIN, name: &name(), to, now: world.now() }).await?;
+    assert_eq!(known().await?, [(11, 21)], "nothing is known of the blocks that come instead");
+    settle(&mut ingest).await?;
+    let last = world.store.chain(CHAIN).await?.unwrap().finalized.unwrap();
+    assert!(last > 26);
+    auditor.step().await?;
+    assert_eq!(known().await?, [(11, last)]);
+    world.agrees().await
 }
