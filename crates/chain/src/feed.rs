@@ -12,6 +12,7 @@ use std::{
 };
 
 use domain::{BlockRef, Header, LogFilter, Wake};
+use futures::FutureExt as _;
 use serde_json::value::RawValue;
 use tokio::{
     sync::{Mutex, mpsc, watch},
@@ -93,6 +94,10 @@ impl Feed {
                 }
             }
         };
+        if limit.is_zero() {
+            // The shortest timer takes a millisecond or two, which is long beside what is done about a block.
+            return wait.now_or_never();
+        }
         tokio::time::timeout(limit, wait).await.ok()
     }
 }

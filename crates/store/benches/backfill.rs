@@ -1,7 +1,7 @@
 //! The past of a million logs, side by side in one run against one fixture node: a bare loop that fetches, decodes and
 //! inserts the same rows into the same tables, and `chainbell run`, the real binary.
 //!
-//! `scripts/bench backfill [--logs N] [--only NAME]`; wants CHAINBELL_BENCH_BINARY and CHAINBELL_TEST_POSTGRES, which the
+//! `scripts/bench backfill [--logs N] [--only NAME]`; wants `CHAINBELL_BENCH_BINARY` and `CHAINBELL_TEST_POSTGRES`, which the
 //! script sets. Each side is a process of its own, and so is the node.
 
 #[path = "side/mod.rs"]
@@ -55,6 +55,9 @@ async fn compare(options: &[&str]) -> anyhow::Result<()> {
                 format!("sqlite://{}", folder.path().join("bench.db").display())
             };
             reached.push((name.to_owned(), binary::past(&node, &store, folder.path(), blocks).await?));
+            if postgres {
+                side::drop_database(&store).await?;
+            }
         }
     }
     print(&reached);
@@ -87,7 +90,9 @@ fn print(reached: &[(String, Measured)]) {
 async fn calls(server: &str) -> anyhow::Result<()> {
     let node = Node::start(2_000, LOGS_PER_BLOCK, 0).await?;
     let folder = tempfile::tempdir()?;
-    let measured = binary::past(&node, &side::database(server).await?, folder.path(), 1_999).await?;
+    let store = side::database(server).await?;
+    let measured = binary::past(&node, &store, folder.path(), 1_999).await?;
+    side::drop_database(&store).await?;
     let all: u64 = measured.calls.values().sum();
     println!("2,000 final blocks of {LOGS_PER_BLOCK} logs: {all} calls, {:?}", measured.calls);
     Ok(())

@@ -3,26 +3,34 @@
 use std::fmt::Write as _;
 
 use alloy_primitives::hex;
-use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query};
 use uuid::Uuid;
+
+use crate::values::{Packed, ROWS_MAX, bind_value, values_statement};
 
 /// Rows by column, all columns of one length.
 #[derive(Debug, Default)]
 pub(crate) struct Bulk {
-    columns: Vec<(&'static str, Column)>,
+    pub(crate) columns: Vec<(&'static str, Column)>,
     // What is the same in every row is written once, into the statement.
-    fixed: Vec<(&'static str, String)>,
+    pub(crate) fixed: Vec<(&'static str, String)>,
+    // What happens to be the same in every row is bound once, behind the columns.
+    pub(crate) same: Vec<(&'static str, Column)>,
 }
 
 #[derive(Debug)]
-enum Column {
-    Number(Vec<Option<i64>>),
+pub(crate) enum Column {
+    Number(Vec<i64>),
+    MaybeNumber(Vec<Option<i64>>),
     Bool(Vec<bool>),
-    Bytes(Vec<Option<Vec<u8>>>),
-    Uuid(Vec<Option<Uuid>>),
-    Text(Vec<Option<String>>),
-    Json(Vec<Option<String>>),
+    Bytes(Packed),
+    MaybeBytes(Vec<Option<Vec<u8>>>),
+    Uuid(Vec<Uuid>),
+    MaybeUuid(Vec<Option<Uuid>>),
+    Text(Packed),
+    MaybeText(Vec<Option<String>>),
+    Json(Packed),
+    MaybeJson(Vec<Option<String>>),
 }
 
 impl Bulk {
@@ -31,7 +39,7 @@ impl Bulk {
     }
 
     pub(crate) fn numbers(self, name: &'static str, values: impl IntoIterator<Item = i64>) -> Self {
-        self.with(name, Column::Number(values.into_iter().map(Some).collect()))
+        self.with(name, Column::Number(values.into_iter().collect()))
     }
 
     pub(crate) fn maybe_numbers(
@@ -39,7 +47,7 @@ impl Bulk {
         name: &'static str,
         values: impl IntoIterator<Item = Option<i64>>,
     ) -> Self {
-        self.with(name, Column::Number(values.into_iter().collect()))
+        self.with(name, Column::MaybeNumber(values.into_iter().collect()))
     }
 
     pub(crate) fn bools(self, name: &'static str, values: impl IntoIterator<Item = bool>) -> Self {
@@ -51,10 +59,7 @@ impl Bulk {
         name: &'static str,
         values: impl IntoIterator<Item = B>,
     ) -> Self {
-        self.with(
-            name,
-            Column::Bytes(values.into_iter().map(|value| Some(value.as_ref().to_vec())).collect()),
-        )
+        self.with(name, Column::Bytes(Packed::of(values)))
     }
 
     pub(crate) fn maybe_bytes(
@@ -62,11 +67,11 @@ impl Bulk {
         name: &'static str,
         values: impl IntoIterator<Item = Option<Vec<u8>>>,
     ) -> Self {
-        self.with(name, Column::Bytes(values.into_iter().collect()))
+        self.with(name, Column::MaybeBytes(values.into_iter().collect()))
     }
 
     pub(crate) fn uuids(self, name: &'static str, values: impl IntoIterator<Item = Uuid>) -> Self {
-        self.with(name, Column::Uuid(values.into_iter().map(Some).collect()))
+        self.with(name, Column::Uuid(values.into_iter().collect()))
     }
 
     pub(crate) fn maybe_uuids(
@@ -74,15 +79,17 @@ impl Bulk {
         name: &'static str,
         values: impl IntoIterator<Item = Option<Uuid>>,
     ) -> Self {
-        self.with(name, Column::Uuid(values.into_iter().collect()))
+        self.with(name, Column::MaybeUuid(values.into_iter().collect()))
     }
 
-    pub(crate) fn texts<S: Into<String>>(
+    pub(crate) fn texts<S: AsRef<str>>(
         self,
         name: &'static str,
         values: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.with(name, Column::Text(values.into_iter().map(|value| Some(value.into())).collect()))
+        let mut packed = Packed::default();
+        values.into_iter().for_each(|value| packed.push(value.as_ref().as_bytes()));
+        self.with(name, Column::Text(packed))
     }
 
     pub(crate) fn maybe_texts(
@@ -90,11 +97,31 @@ impl Bulk {
         name: &'static str,
         values: impl IntoIterator<Item = Option<String>>,
     ) -> Self {
-        self.with(name, Column::Text(values.into_iter().collect()))
+        self.with(name, Column::MaybeText(values.into_iter().collect()))
     }
 
-    pub(crate) fn json(self, name: &'static str, values: impl IntoIterator<Item = Option<String>>) -> Self {
-        self.with(name, Column::Json(values.into_iter().collect()))
+    pub(crate) fn maybe_json(
+        self,
+        name: &'static str,
+        values: impl IntoIterator<Item = Option<String>>,
+    ) -> Self {
+        self.with(name, Column::MaybeJson(values.into_iter().collect()))
+    }
+
+    /// JSON that `write` appends for each of `rows`.
+    pub(crate) fn json<T>(
+        self,
+        name: &'static str,
+        rows: impl IntoIterator<Item = T>,
+        write: impl Fn(T, &mut String),
+    ) -> Self {
+        let (mut packed, mut text) = (Packed::default(), String::new());
+        for row in rows {
+            text.clear();
+            write(row, &mut text);
+            packed.push(text.as_bytes());
+        }
+        self.with(name, Column::Json(packed))
     }
 
     /// The same number in every row. It becomes part of the statement, which is prepared once for each: for numbers of
@@ -104,6 +131,24 @@ impl Bulk {
         self
     }
 
+    /// Binds the columns of these names once, where all rows have the same in them. The statement depends on which do: for
+    /// long lists of rows, where a column less is worth a statement more.
+    pub(crate) fn with_same_once(mut self, names: &[&str]) -> Self {
+        let columns = std::mem::take(&mut self.columns);
+        for (name, column) in columns {
+            if names.contains(&name) && column.is_same() {
+                self.same.push((name, column.first()));
+            } else {
+                self.columns.push((name, column));
+            }
+        }
+        self
+    }
+
+    fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |(_, column)| column.len())
+    }
+
     fn with(mut self, name: &'static str, column: Column) -> Self {
         debug_assert!(self.columns.first().is_none_or(|(_, first)| first.len() == column.len()), "{name}");
         self.columns.push((name, column));
@@ -111,9 +156,13 @@ impl Bulk {
     }
 
     // The names of a statement's columns: those that are bound, then those that are fixed.
-    fn names(&self) -> String {
-        let names = self.columns.iter().map(|(name, _)| name).chain(self.fixed.iter().map(|(name, _)| name));
-        names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    pub(crate) fn names(&self) -> String {
+        let names = self.columns.iter().chain(&self.same).map(|(name, _)| name);
+        names
+            .chain(self.fixed.iter().map(|(name, _)| name))
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn fixed_values(&self) -> impl Iterator<Item = String> {
@@ -125,41 +174,78 @@ impl Column {
     fn len(&self) -> usize {
         match self {
             Self::Number(values) => values.len(),
+            Self::MaybeNumber(values) => values.len(),
             Self::Bool(values) => values.len(),
-            Self::Bytes(values) => values.len(),
+            Self::MaybeBytes(values) => values.len(),
             Self::Uuid(values) => values.len(),
-            Self::Text(values) | Self::Json(values) => values.len(),
+            Self::MaybeUuid(values) => values.len(),
+            Self::MaybeText(values) | Self::MaybeJson(values) => values.len(),
+            Self::Bytes(packed) | Self::Text(packed) | Self::Json(packed) => packed.len(),
         }
+    }
+
+    fn is_same(&self) -> bool {
+        match self {
+            Self::Number(values) => values.windows(2).all(|pair| pair[0] == pair[1]),
+            Self::MaybeNumber(values) => values.windows(2).all(|pair| pair[0] == pair[1]),
+            Self::Bool(values) => values.windows(2).all(|pair| pair[0] == pair[1]),
+            Self::Bytes(packed) => (1..packed.len()).all(|row| packed.get(row) == packed.get(0)),
+            _ => false,
+        }
+    }
+
+    // A column of its first value alone.
+    fn first(&self) -> Self {
+        match self {
+            Self::Number(values) => Self::Number(values.iter().take(1).copied().collect()),
+            Self::MaybeNumber(values) => Self::MaybeNumber(values.iter().take(1).copied().collect()),
+            Self::Bool(values) => Self::Bool(values.iter().take(1).copied().collect()),
+            Self::Bytes(packed) => Self::Bytes(Packed::of((!packed.is_empty()).then(|| packed.get(0)))),
+            _ => Self::Bool(Vec::new()),
+        }
+    }
+
+    const fn is_json(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::MaybeJson(_))
     }
 
     const fn postgres_array(&self) -> &'static str {
         match self {
-            Self::Number(_) => "bigint[]",
+            Self::Number(_) | Self::MaybeNumber(_) => "bigint[]",
             Self::Bool(_) => "boolean[]",
-            Self::Bytes(_) => "bytea[]",
-            Self::Uuid(_) => "uuid[]",
-            Self::Text(_) | Self::Json(_) => "text[]",
+            Self::Bytes(_) | Self::MaybeBytes(_) => "bytea[]",
+            Self::Uuid(_) | Self::MaybeUuid(_) => "uuid[]",
+            Self::Text(_) | Self::MaybeText(_) | Self::Json(_) | Self::MaybeJson(_) => "text[]",
         }
     }
 
     fn write_json(&self, row: usize, out: &mut String) {
+        let bytes = |out: &mut String, bytes: &[u8]| write!(out, "\"{}\"", hex::encode(bytes));
+        let text = |out: &mut String, text: &str| match serde_json::to_string(text) {
+            Ok(text) => write!(out, "{text}"),
+            Err(_) => write!(out, "null"),
+        };
         // Writing to a String cannot fail.
         let _ = match self {
-            Self::Number(values) => match values[row] {
+            Self::Number(values) => write!(out, "{}", values[row]),
+            Self::Bool(values) => write!(out, "{}", values[row]),
+            Self::Bytes(packed) => bytes(out, packed.get(row)),
+            Self::Uuid(values) => write!(out, "\"{}\"", values[row].simple()),
+            Self::Text(packed) | Self::Json(packed) => text(out, packed.text(row)),
+            Self::MaybeNumber(values) => match values[row] {
                 Some(number) => write!(out, "{number}"),
                 None => write!(out, "null"),
             },
-            Self::Bool(values) => write!(out, "{}", values[row]),
-            Self::Bytes(values) => match &values[row] {
-                Some(bytes) => write!(out, "\"{}\"", hex::encode(bytes)),
+            Self::MaybeBytes(values) => match &values[row] {
+                Some(value) => bytes(out, value),
                 None => write!(out, "null"),
             },
-            Self::Uuid(values) => match values[row] {
+            Self::MaybeUuid(values) => match values[row] {
                 Some(uuid) => write!(out, "\"{}\"", uuid.simple()),
                 None => write!(out, "null"),
             },
-            Self::Text(values) | Self::Json(values) => match &values[row] {
-                Some(text) => write!(out, "{}", Json::String(text.clone())),
+            Self::MaybeText(values) | Self::MaybeJson(values) => match &values[row] {
+                Some(value) => text(out, value),
                 None => write!(out, "null"),
             },
         };
@@ -174,22 +260,43 @@ pub(crate) trait BulkDialect: sqlx::Database {
     /// `INSERT INTO table (columns) SELECT rows`, followed by `tail` (conflict clause, `RETURNING`).
     fn insert(bulk: &Bulk, table: &str, tail: &str) -> AssertSqlSafe<String>;
 
+    /// Inserts a long list of rows, and says how many it inserted or changed.
+    fn insert_all(
+        bulk: &Bulk,
+        table: &str,
+        tail: &str,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
     /// The statement with the rows bound as its first parameters.
+    fn bind_rows(
+        bulk: &Bulk,
+        statement: AssertSqlSafe<String>,
+    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments>;
+
+    /// As [`BulkDialect::bind_rows`], for rows that are done with then.
     fn bind(
         bulk: Bulk,
         statement: AssertSqlSafe<String>,
-    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments>;
+    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
+        Self::bind_rows(&bulk, statement)
+    }
 }
 
 impl BulkDialect for Postgres {
     fn select(bulk: &Bulk) -> String {
+        let same = bulk.same.iter().enumerate();
         let casts: Vec<_> = bulk
             .columns
             .iter()
             .map(|(name, column)| match column {
-                Column::Json(_) => format!("t.\"{name}\"::jsonb"),
+                column if column.is_json() => format!("t.\"{name}\"::jsonb"),
                 _ => format!("t.\"{name}\""),
             })
+            .chain(same.map(|(position, (name, column))| {
+                let one = column.postgres_array().trim_end_matches("[]");
+                format!("${}::{one} AS \"{name}\"", bulk.columns.len() + position + 1)
+            }))
             .chain(bulk.fixed_values())
             .collect();
         let arrays: Vec<_> = bulk
@@ -207,21 +314,38 @@ impl BulkDialect for Postgres {
         AssertSqlSafe(format!("INSERT INTO {table} ({}) {} {tail}", bulk.names(), Self::select(bulk)))
     }
 
-    fn bind(
-        bulk: Bulk,
+    fn bind_rows(
+        bulk: &Bulk,
         statement: AssertSqlSafe<String>,
     ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
         let mut query = sqlx::query(statement);
-        for (_, column) in bulk.columns {
+        for (_, column) in &bulk.columns {
             query = match column {
                 Column::Number(values) => query.bind(values),
+                Column::MaybeNumber(values) => query.bind(values),
                 Column::Bool(values) => query.bind(values),
-                Column::Bytes(values) => query.bind(values),
+                Column::Bytes(packed) => query.bind(packed.all()),
+                Column::MaybeBytes(values) => query.bind(values),
                 Column::Uuid(values) => query.bind(values),
-                Column::Text(values) | Column::Json(values) => query.bind(values),
+                Column::MaybeUuid(values) => query.bind(values),
+                Column::Text(packed) | Column::Json(packed) => query.bind(packed.texts()),
+                Column::MaybeText(values) | Column::MaybeJson(values) => query.bind(values),
             };
         }
+        for (_, column) in &bulk.same {
+            query = bind_value(query, column, 0);
+        }
         query
+    }
+
+    async fn insert_all(
+        bulk: &Bulk,
+        table: &str,
+        tail: &str,
+        connection: &mut Self::Connection,
+    ) -> Result<u64, sqlx::Error> {
+        let statement = Self::insert(bulk, table, tail);
+        Ok(Self::bind_rows(bulk, statement).execute(connection).await?.rows_affected())
     }
 }
 
@@ -232,11 +356,14 @@ impl BulkDialect for Sqlite {
             .iter()
             .enumerate()
             .map(|(position, (name, column))| match column {
-                Column::Bytes(_) | Column::Uuid(_) => format!("unhex(value ->> {position}) AS \"{name}\""),
+                Column::Bytes(_) | Column::MaybeBytes(_) | Column::Uuid(_) | Column::MaybeUuid(_) => {
+                    format!("unhex(value ->> {position}) AS \"{name}\"")
+                }
                 _ => format!("value ->> {position} AS \"{name}\""),
             })
             .chain(bulk.fixed_values())
             .collect();
+        debug_assert!(bulk.same.is_empty(), "only whole inserts bind what is the same once");
         // `WHERE true` tells the parser that an `ON` after it belongs to the upsert, not to a join.
         // Of `jsonb_each` each row's value is parsed already, of `json_each` it would be parsed for every column.
         format!("SELECT {} FROM jsonb_each($1) WHERE true", values.join(", "))
@@ -246,8 +373,8 @@ impl BulkDialect for Sqlite {
         AssertSqlSafe(format!("INSERT INTO {table} ({}) {} {tail}", bulk.names(), Self::select(bulk)))
     }
 
-    fn bind(
-        bulk: Bulk,
+    fn bind_rows(
+        bulk: &Bulk,
         statement: AssertSqlSafe<String>,
     ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
         let rows = bulk.columns.first().map_or(0, |(_, column)| column.len());
@@ -265,5 +392,32 @@ impl BulkDialect for Sqlite {
         }
         json.push(']');
         sqlx::query(statement).bind(json)
+    }
+
+    // Values that are bound one by one are inserted several times as fast as those of a document.
+    async fn insert_all(
+        bulk: &Bulk,
+        table: &str,
+        tail: &str,
+        connection: &mut Self::Connection,
+    ) -> Result<u64, sqlx::Error> {
+        let (rows, mut from, mut affected) = (bulk.rows(), 0, 0);
+        while from < rows {
+            // Powers of two, so that there are few statements to be prepared.
+            let count = ROWS_MAX.min(1 << (rows - from).ilog2());
+            let statement = values_statement(bulk, table, tail, count);
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (_, column) in &bulk.same {
+                query = bind_value(query, column, 0);
+            }
+            for row in from..from + count {
+                for (_, column) in &bulk.columns {
+                    query = bind_value(query, column, row);
+                }
+            }
+            affected += query.execute(&mut *connection).await?.rows_affected();
+            from += count;
+        }
+        Ok(affected)
     }
 }

@@ -8,9 +8,9 @@ use crate::{
     bulk::{Bulk, BulkDialect},
     child::insert_children,
     db::tx,
-    effects::{News, insert_events, move_cursors, move_tip, orphan_above, tell, told_up_to},
+    effects::{COMES_BACK, News, insert_events, move_cursors, move_tip, orphan_above, tell, told_up_to},
     lease::check_fence,
-    rows::block_bulk,
+    rows::{EventRows, block_bulk},
 };
 
 /// The effects of one decision about the live chain.
@@ -116,7 +116,8 @@ impl Store {
         };
         let ids = self.ids_of(commit.events).await?;
         let children = self.child_rows(commit.chain, commit.children).await?;
-        tx!(self, "commit_chain", |tx, D| {
+        let store = self.for_commits();
+        tx!(store, "commit_chain", |tx, D| {
             let told = move_tip!(tx, D, commit);
             if let Some(ancestor) = commit.ancestor {
                 orphan_above!(tx, D, commit.chain, ancestor.number, orphans.len());
@@ -152,7 +153,8 @@ impl Store {
     pub async fn commit_backfill(&self, commit: &BackfillCommit<'_>) -> Result<Committed, StoreError> {
         let ids = self.ids_of(commit.events).await?;
         let children = self.child_rows(commit.chain, commit.children).await?;
-        tx!(self, "commit_backfill", |tx, D| {
+        let store = self.for_commits();
+        tx!(store, "commit_backfill", |tx, D| {
             let told = match commit.publish {
                 Publish::No => None,
                 Publish::Yes | Publish::News => told_up_to!(tx, D, commit.chain),
@@ -168,6 +170,29 @@ impl Store {
                 tell!(tx, D, commit.name, news, commit.now);
             }
             insert_children!(tx, D, &children);
+            Ok(committed)
+        })
+    }
+
+    /// As [`Store::commit_backfill`], with events that were made rows before, of which nobody is told. Those of the commit
+    /// itself are left out, and so are its children.
+    ///
+    /// # Errors
+    /// As [`Store::commit_backfill`].
+    pub async fn commit_backfill_rows(
+        &self,
+        commit: &BackfillCommit<'_>,
+        rows: &EventRows,
+    ) -> Result<Committed, StoreError> {
+        let store = self.for_commits();
+        tx!(store, "commit_backfill", |tx, D| {
+            check_fence!(tx, D, commit.fence);
+            move_cursors!(tx, D, commit);
+            let mut committed = Committed::default();
+            if !rows.is_empty() {
+                committed.seen =
+                    <D as BulkDialect>::insert_all(&rows.bulk, "event", COMES_BACK, &mut *tx).await?;
+            }
             Ok(committed)
         })
     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{StoreError, catalog::Names};
 
 const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+const POSTGRES_COMMITTERS_MAX: u32 = 4;
 const SQLITE_READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,6 +30,9 @@ pub struct Store {
     pub(crate) db: Db,
     pub(crate) names: Arc<Names>,
     pub(crate) url: Arc<str>,
+    // Connections of PostgreSQL that only ingest's commits use. The other pool hands out its connections in turn, so that a
+    // stream of large commits would go through sixteen servers' caches instead of one's.
+    commits: Option<PgPool>,
 }
 
 #[derive(Clone)]
@@ -63,15 +67,16 @@ impl Store {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let shown = redact_url(url);
         let config = |detail: String| StoreError::Config { url: shown.clone(), detail };
+        let mut commits = None;
         let db = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(|error| {
                     config(format!("{error}; write postgres://user:password@host:5432/database"))
                 })?
                 .application_name("chainbell");
-            let pool = PgPoolOptions::new()
-                .max_connections(POSTGRES_CONNECTIONS_MAX)
-                .acquire_timeout(ACQUIRE_TIMEOUT);
+            let pool = |most| PgPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE_TIMEOUT);
+            commits = Some(pool(POSTGRES_COMMITTERS_MAX).connect_lazy_with(options.clone()));
+            let pool = pool(POSTGRES_CONNECTIONS_MAX);
             Db::Postgres(pool.connect_with(options).await.map_err(|error| unreachable(&shown, &error))?)
         } else if url.starts_with("sqlite:") {
             connect_sqlite(url).await.map_err(|error| {
@@ -84,7 +89,16 @@ impl Store {
         } else {
             return Err(config("it must begin with postgres:// or sqlite://".to_owned()));
         };
-        Ok(Self { db, names: Arc::default(), url: shown.into() })
+        Ok(Self { db, names: Arc::default(), url: shown.into(), commits })
+    }
+
+    /// The same store over the connections that ingest's commits use.
+    pub(crate) fn for_commits(&self) -> Self {
+        let mut store = self.clone();
+        if let Some(commits) = &self.commits {
+            store.db = Db::Postgres(commits.clone());
+        }
+        store
     }
 
     /// The redacted URL.
@@ -110,6 +124,9 @@ impl Store {
 
     /// Closes all connections, after their work is done.
     pub async fn close(&self) {
+        if let Some(commits) = &self.commits {
+            commits.close().await;
+        }
         match &self.db {
             Db::Postgres(pool) => pool.close().await,
             Db::Sqlite { writer, readers } => {

@@ -161,6 +161,12 @@ macro_rules! told_up_to {
 }
 pub(crate) use told_up_to;
 
+/// A block that comes back after a reorg of a reorg restores its events, under a new turn. What was told once stays told, so
+/// that its end is told too.
+pub(crate) const COMES_BACK: &str =
+    "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO UPDATE SET canonical = true,
+    turn = event.turn + 1, published = event.published OR excluded.published WHERE NOT event.canonical";
+
 /// Inserts events, and says which of those that are told of are new or came back, each with its turn.
 macro_rules! insert_events {
     ($tx:ident, $D:ident, $chain:expr, $events:expr, $ids:expr, $publish:expr) => {{

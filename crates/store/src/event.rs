@@ -372,8 +372,19 @@ pub(crate) fn key_bulk(keys: &[EventKey]) -> Bulk {
 /// The parameters of a decoded event as the store keeps them.
 pub(crate) fn params_text(content: &Content) -> Option<String> {
     match content {
-        Content::Decoded { params, .. } => Some(params.to_json().to_string()),
+        Content::Decoded { params, .. } => {
+            let mut text = String::new();
+            params.write_json(&mut text);
+            Some(text)
+        }
         Content::Undecoded { .. } => None,
+    }
+}
+
+/// The text of [`params_text`], of what is decoded.
+pub(crate) fn write_params(content: &Content, out: &mut String) {
+    if let Content::Decoded { params, .. } = content {
+        params.write_json(out);
     }
 }
 

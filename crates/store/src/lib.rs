@@ -22,6 +22,7 @@ mod error;
 mod event;
 mod finality;
 mod hit;
+mod hit_ends;
 mod lease;
 mod migrate;
 mod notification;
@@ -36,6 +37,7 @@ mod rows;
 mod settle;
 mod status;
 mod token;
+mod values;
 mod watch;
 mod window;
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     Publish, Store, StoreError,
     bulk::Bulk,
-    event::{EventKey, key_bulk, origin_number, params_text, schema_of},
+    event::{EventKey, key_bulk, origin_number, params_text, schema_of, write_params},
 };
 
 /// The rows that events refer to, in their order.
@@ -19,7 +19,38 @@ pub(crate) struct Ids {
     schemas: Vec<Option<i64>>,
 }
 
+/// Events as rows that are stored and of which nobody is told: less than the events, and all that is left to do with them
+/// is to insert them.
+#[derive(Debug)]
+pub struct EventRows {
+    pub(crate) bulk: Bulk,
+    pub(crate) count: usize,
+}
+
+impl EventRows {
+    /// How many events they are.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether they are none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
 impl Store {
+    /// Makes rows of the events of one chain, for [`Store::commit_backfill_rows`].
+    ///
+    /// # Errors
+    /// See [`StoreError`]: the numbers that stand for names and schemas are looked up once.
+    pub async fn event_rows(&self, chain: ChainId, events: &[Event]) -> Result<EventRows, StoreError> {
+        let ids = self.ids_of(events).await?;
+        let bulk = event_bulk(chain, events, &ids, Publish::No);
+        let bulk = bulk.with_same_once(&["contract_id", "schema_id", "origin", "address", "published"]);
+        Ok(EventRows { bulk, count: events.len() })
+    }
+
     pub(crate) async fn ids_of(&self, events: &[Event]) -> Result<Ids, StoreError> {
         let mut ids =
             Ids { contracts: Vec::with_capacity(events.len()), schemas: Vec::with_capacity(events.len()) };
@@ -94,11 +125,14 @@ pub(crate) fn event_bulk(chain: ChainId, events: &[Event], ids: &Ids, publish: P
         .bytes("address", events.iter().map(|event| event.address))
         .numbers("contract_id", ids.contracts.iter().copied())
         .maybe_numbers("schema_id", ids.schemas.iter().copied())
-        .json("params", events.iter().map(|event| params_text(&event.content)))
         .numbers("origin", events.iter().map(|event| origin_number(event.origin)))
         .same_number("chain_id", chain.0.cast_signed())
         .bools("published", events.iter().map(|event| publish.tells(event)));
-    if ids.schemas.iter().all(Option::is_some) { bulk } else { with_raw(bulk, events) }
+    if ids.schemas.iter().all(Option::is_some) {
+        bulk.json("params", events, |event, out| write_params(&event.content, out))
+    } else {
+        with_raw(bulk.maybe_json("params", events.iter().map(|event| params_text(&event.content))), events)
+    }
 }
 
 fn with_raw(bulk: Bulk, events: &[Event]) -> Bulk {

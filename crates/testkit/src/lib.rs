@@ -3,6 +3,8 @@
 pub mod anvil;
 pub mod clock;
 pub mod deployment;
+pub mod fixture_node;
+pub mod forks;
 pub mod process;
 pub mod receiver;
 pub mod scripted_node;

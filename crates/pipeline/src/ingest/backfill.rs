@@ -7,8 +7,7 @@ use store::{BackfillCommit, Child, Publish};
 
 use super::{
     Did, Ingest,
-    ahead::Taken,
-    source::{Source, measured, timestamps, weight},
+    source::{Part, Past, Source, measured, timestamps, weight},
 };
 use crate::RoomError;
 
@@ -24,7 +23,7 @@ struct Piece {
     to: u64,
     /// The block, where one was read by hash.
     block: Option<BlockRef>,
-    events: Vec<Event>,
+    content: Past,
     children: Vec<Child>,
 }
 
@@ -68,13 +67,17 @@ impl Ingest {
             name: &self.config.name,
             contracts: &contracts,
             block: piece.block,
-            events: &piece.events,
+            events: if let Past::Events(events) = &piece.content { events } else { &[] },
             children: &piece.children,
             fence: self.fence(&lease),
             publish: if self.config.notify_backfill { Publish::Yes } else { Publish::No },
             now: self.deps.clock.now(),
         };
-        let committed = self.deps.store.commit_backfill(&commit).await?;
+        let store = &self.deps.store;
+        let committed = match &piece.content {
+            Past::Events(_) => store.commit_backfill(&commit).await?,
+            Past::Rows(rows) => store.commit_backfill_rows(&commit, rows).await?,
+        };
         for (name, _, next) in &contracts {
             if let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.name == *name) {
                 cursor.next_block = *next;
@@ -121,21 +124,23 @@ impl Ingest {
                 cursors: self.cursors.clone(),
                 // Those of final blocks are all known: factories were read first.
                 children: self.children.clone(),
+                rows: (!self.config.notify_backfill).then(|| self.deps.store.clone()),
+                logs_wanted: usize::try_from(self.config.range_logs).unwrap_or(usize::MAX).max(1),
             };
             self.ahead.follow(source);
         }
         let began = self.deps.clock.now();
-        let Taken { to, events } = self.ahead.take(plan.from, end, &mut self.reach).await?;
+        let Part { to, content, counts } = self.ahead.take(plan.from, end, &mut self.reach).await?;
         measured(&self.config.name, "wait", self.deps.clock.now().duration_since(began));
-        self.count(&events);
-        Ok(Piece { to, block: None, events, children: Vec::new() })
+        self.count(&counts);
+        Ok(Piece { to, block: None, content, children: Vec::new() })
     }
 
     async fn range_piece(&mut self, from: u64, end: u64, names: &[ContractName]) -> Result<Piece, RoomError> {
         let filters = self.filters_of_past(names.iter());
         let (to, logs) = self.range_logs(from, end, &filters).await?;
         let (events, children) = self.past_of(&logs, names).await?;
-        Ok(Piece { to, block: None, events, children })
+        Ok(Piece { to, block: None, content: Past::Events(events), children })
     }
 
     // The logs of a block that we hold, under the same doubts as a new one's.
@@ -145,7 +150,7 @@ impl Ingest {
         let unknown = || ChainError::UnknownBlock { url: self.deps.client.url(), block: block.to_string() };
         let logs = self.logs_of(&header.ok_or_else(unknown)?, &filters).await?;
         let (events, children) = self.past_of(&logs, names).await?;
-        Ok(Piece { to: block.number, block: Some(block), events, children })
+        Ok(Piece { to: block.number, block: Some(block), content: Past::Events(events), children })
     }
 
     async fn past_of(

@@ -1,14 +1,12 @@
 //! From blocks to events: logs by hash, checked against witnesses and bloom, decoded.
 
-use domain::{
-    ChainError, Content, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match,
-};
+use domain::{ChainError, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use store::Child;
 
 use super::{
     Ingest,
-    source::{Reading, logs_from},
+    source::{Counts, Reading, logs_from},
 };
 use crate::RoomError;
 
@@ -100,18 +98,18 @@ impl Ingest {
         let children = self.births(&events);
         // A child can speak in the block of its creation, even before its factory does.
         let events = if children.is_empty() { events } else { self.events_in(logs, origin, &timestamp) };
-        self.count(&events);
+        self.count(&Counts::of(&events));
         (events, children)
     }
 
-    /// Counts events that were decoded.
-    pub(super) fn count(&self, events: &[Event]) {
-        for event in events.iter().filter(|event| matches!(event.content, Content::Undecoded { .. })) {
-            metrics::counter!("chainbell_events_undecoded_total", "contract" => event.contract.to_string())
-                .increment(1);
+    /// Adds to the counts of what was decoded.
+    pub(super) fn count(&self, counts: &Counts) {
+        for (contract, count) in &counts.undecoded {
+            metrics::counter!("chainbell_events_undecoded_total", "contract" => contract.to_string())
+                .increment(*count);
         }
         let chain = self.config.name.to_string();
-        metrics::counter!("chainbell_events_total", "chain" => chain).increment(events.len() as u64);
+        metrics::counter!("chainbell_events_total", "chain" => chain).increment(counts.events);
     }
 
     fn events_in(

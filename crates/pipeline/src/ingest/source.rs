@@ -2,18 +2,23 @@
 //! what decoding depends on, as all that was when the plan was made. Must not change anything.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use abi::Decoder;
 use domain::{
-    ChainClient, ChainError, ChainId, ChainName, Children, Clock, ContractName, Event, LogFilter, LogQuery,
-    Origin, RawLog, event::logical_ids,
+    ChainClient, ChainError, ChainId, ChainName, Children, Clock, Content, ContractName, Event, LogFilter,
+    LogQuery, Origin, RawLog, event::logical_ids,
 };
 use jiff::SignedDuration;
-use store::ContractCursor;
-use tokio::task::JoinError;
+use store::{ContractCursor, EventRows, Store};
+use tokio::{runtime::Handle, task::JoinError};
+
+use crate::RoomError;
+
+// A piece with more than this many times the wanted events is committed in parts.
+const PART_MAX: usize = 2;
 
 // How many headers are asked for in one batch when logs come without timestamps.
 const HEADERS_BATCH: usize = 256;
@@ -77,14 +82,55 @@ pub(super) struct Source {
     pub(super) children: Children,
     /// For the times that are measured.
     pub(super) clock: Arc<dyn Clock>,
+    /// Makes rows of the events, where nobody is told of them.
+    pub(super) rows: Option<Store>,
+    /// How many events a commit should have.
+    pub(super) logs_wanted: usize,
 }
 
-/// A piece that was read: the events of whole blocks, in order.
+/// A piece that was read.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) events: Vec<Event>,
+    /// In order, and at least one.
+    pub(super) parts: VecDeque<Part>,
     /// How many logs the node gave, in logs of the usual length.
     pub(super) logs: u64,
+}
+
+/// As much of a piece as one commit takes: the events of whole blocks, in order.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The last block that was read.
+    pub(super) to: u64,
+    pub(super) content: Past,
+    pub(super) counts: Counts,
+}
+
+/// Events of the past.
+#[derive(Debug)]
+pub(super) enum Past {
+    /// Of which somebody is told.
+    Events(Vec<Event>),
+    /// Of which nobody is told: the rows that they become, which hold less memory.
+    Rows(EventRows),
+}
+
+/// How many events were decoded, and how many logs of whom were not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) events: u64,
+    pub(super) undecoded: BTreeMap<ContractName, u64>,
+}
+
+impl Counts {
+    /// Counts events.
+    pub(super) fn of(events: &[Event]) -> Self {
+        let mut counts = Self { events: events.len() as u64, ..Self::default() };
+        for event in events.iter().filter(|event| matches!(event.content, Content::Undecoded { .. })) {
+            *counts.undecoded.entry(event.contract.clone()).or_default() += 1;
+        }
+        counts
+    }
 }
 
 /// Measures a part of reading the past.
@@ -114,19 +160,26 @@ pub(super) fn torn(error: JoinError, url: &str) -> ChainError {
 
 impl Source {
     /// Reads and decodes a range, all of it from one URL.
-    pub(super) async fn read(self: Arc<Self>, from: u64, to: u64) -> Result<Read, ChainError> {
+    ///
+    /// # Errors
+    /// The node's, and the store's where a name is looked up.
+    pub(super) async fn read(self: Arc<Self>, from: u64, to: u64) -> Result<Read, RoomError> {
         let client = self.client.as_ref();
         let logs = logs_from(client, LogQuery::Range { from, to }, &self.filters).await?;
         let times = timestamps(client, &logs).await?;
         // A long list takes long enough to decode that others would wait for this thread.
         let url = self.url.clone();
+        let runtime = Handle::current();
         let decode = move || {
             let began = self.clock.now();
-            let read = Read { logs: weight(&logs), events: self.decode(&logs, &times) };
+            let parts = cut(self.decode(&logs, &times), to, self.logs_wanted);
+            let read = Read { logs: weight(&logs), parts: VecDeque::with_capacity(parts.len()) };
+            drop((logs, times));
+            let read = runtime.block_on(self.prepare(parts, read))?;
             measured(&self.name, "decode", self.clock.now().duration_since(began));
-            read
+            Ok(read)
         };
-        tokio::task::spawn_blocking(decode).await.map_err(|error| torn(error, &url))
+        tokio::task::spawn_blocking(decode).await.unwrap_or_else(|error| Err(torn(error, &url).into()))
     }
 
     fn decode(&self, logs: &[RawLog], times: &HashMap<u64, u64>) -> Vec<Event> {
@@ -137,6 +190,35 @@ impl Source {
         events.retain(|event| self.names.contains(&event.contract));
         events
     }
+
+    async fn prepare(&self, parts: Vec<(u64, Vec<Event>)>, mut read: Read) -> Result<Read, RoomError> {
+        for (to, events) in parts {
+            let counts = Counts::of(&events);
+            let content = match &self.rows {
+                Some(store) => Past::Rows(store.event_rows(self.chain, &events).await?),
+                None => Past::Events(events),
+            };
+            read.parts.push_back(Part { to, content, counts });
+        }
+        Ok(read)
+    }
+}
+
+/// Cuts the events of blocks up to `to` into parts of about `wanted`, each with its last block, where they are too many for
+/// one commit. A block is never torn: the cursor counts blocks.
+fn cut(events: Vec<Event>, to: u64, wanted: usize) -> Vec<(u64, Vec<Event>)> {
+    let (mut parts, mut rest) = (Vec::new(), events);
+    while rest.len() > wanted.saturating_mul(PART_MAX) {
+        let last = rest[wanted].block.number;
+        let end = rest.partition_point(|event| event.block.number <= last);
+        if end == rest.len() {
+            break;
+        }
+        let later = rest.split_off(end);
+        parts.push((last, std::mem::replace(&mut rest, later)));
+    }
+    parts.push((to, rest));
+    parts
 }
 
 /// The logs of all filters from one client, merged in order; a log that two filters bring counts once.

@@ -9,10 +9,10 @@ use domain::{BlockRef, ChainId, EventId, EventSchema, LogicalId, RawLog, event::
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
-use sqlx::PgPool;
+use serde_json::{Value as Json, json};
+use sqlx::{PgConnection, PgPool};
 use store::{ContractCursor, Store};
-use testkit::fixture_node::{CHAIN_ID, Http, TRANSFER, token};
+use testkit::fixture_node::{CHAIN_ID, Http, Socket, TRANSFER, token};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -67,6 +67,7 @@ pub(crate) async fn prepare(store: &str) -> anyhow::Result<()> {
 }
 
 /// A log as the node gives it.
+#[expect(clippy::struct_field_names, reason = "the names of the JSON")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Log {
@@ -123,6 +124,16 @@ pub(crate) fn decoded(answer: &[u8]) -> anyhow::Result<Vec<Row>> {
 /// Inserts rows and moves the cursor, in one transaction.
 pub(crate) async fn insert(pool: &PgPool, rows: &[Row], next: u64) -> anyhow::Result<()> {
     let mut tx = pool.begin().await?;
+    insert_rows(&mut tx, rows).await?;
+    sqlx::query("UPDATE contract SET next_block = $1 WHERE chain_id = $2 AND name = 'token'")
+        .bind(next.cast_signed())
+        .bind(CHAIN.0.cast_signed())
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+async fn insert_rows(tx: &mut PgConnection, rows: &[Row]) -> anyhow::Result<()> {
     sqlx::query(INSERT)
         .bind(rows.iter().map(|row| row.log.block.number.cast_signed()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.log.log_index.cast_signed()).collect::<Vec<_>>())
@@ -138,14 +149,47 @@ pub(crate) async fn insert(pool: &PgPool, rows: &[Row], next: u64) -> anyhow::Re
         .bind(rows.iter().map(|row| row.log.tx_index.cast_signed()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.log.address.as_slice()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.params.as_str()).collect::<Vec<_>>())
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-    sqlx::query("UPDATE contract SET next_block = $1 WHERE chain_id = $2 AND name = 'token'")
-        .bind(next.cast_signed())
-        .bind(CHAIN.0.cast_signed())
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx.commit().await?)
+    Ok(())
+}
+
+/// The live loop: heads from the subscription, logs by block hash, a transaction a block. It ends with its input.
+pub(crate) async fn follow(url: &str, store: &str) -> anyhow::Result<()> {
+    let pool = PgPool::connect(store).await?;
+    let mut socket = Socket::connect(url).await?;
+    socket.subscribe().await?;
+    println!("listening");
+    loop {
+        let announced: Json = serde_json::from_str(&socket.announced().await?)?;
+        let head = &announced["params"]["result"];
+        let params = json!([{ "blockHash": head["hash"], "address": token(), "topics": [TRANSFER] }]);
+        let answer = socket.ask("eth_getLogs", params).await?;
+        let rows = decoded(answer.as_bytes())?;
+        let number: U64 = serde_json::from_value(head["number"].clone())?;
+        let [hash, parent]: [B256; 2] = [
+            serde_json::from_value(head["hash"].clone())?,
+            serde_json::from_value(head["parentHash"].clone())?,
+        ];
+        let mut tx = pool.begin().await?;
+        let block = "INSERT INTO block (chain_id, number, hash, parent_hash, timestamp) VALUES (31337, $1, $2, $3, 0)";
+        let number = number.to::<u64>().cast_signed();
+        sqlx::query(block)
+            .bind(number)
+            .bind(hash.as_slice())
+            .bind(parent.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        if !rows.is_empty() {
+            insert_rows(&mut tx, &rows).await?;
+        }
+        sqlx::query("UPDATE chain SET tip_number = $1, tip_hash = $2 WHERE chain_id = 31337")
+            .bind(number)
+            .bind(hash.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+    }
 }
 
 /// The loop; prints what it measured of itself.

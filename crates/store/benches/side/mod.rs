@@ -68,3 +68,11 @@ pub(crate) async fn rows(store: &str) -> anyhow::Result<u64> {
     };
     u64::try_from(count).context("a count")
 }
+
+/// Drops a database of [`database`]: each is half a gigabyte.
+pub(crate) async fn drop_database(store: &str) -> anyhow::Result<()> {
+    let (server, name) = store.rsplit_once('/').context("a database")?;
+    let pool = sqlx::PgPool::connect(&format!("{server}/postgres")).await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&pool).await?;
+    Ok(())
+}

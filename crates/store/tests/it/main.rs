@@ -7,6 +7,7 @@ mod delivery;
 mod finality;
 mod hits;
 mod opening;
+mod past;
 mod replays;
 mod rewinds;
 mod world;

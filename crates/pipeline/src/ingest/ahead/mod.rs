@@ -4,13 +4,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use domain::{ChainError, Event};
+use domain::ChainError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     reach::Reach,
-    source::{Read, Source, torn},
+    source::{Part, Read, Source, torn},
 };
+use crate::RoomError;
 
 /// How many ranges are under way or waiting to be committed at once.
 const PIECES_MAX: usize = 3;
@@ -18,9 +19,6 @@ const PIECES_MAX: usize = 3;
 /// How many logs they may hold together, in times of what a range should bring. A range of which nobody can tell how
 /// much it brings is read alone.
 const LOGS_MAX: u64 = 4;
-
-/// A piece with more than this many times the wanted logs is handed out in parts.
-const PART_MAX: u64 = 2;
 
 /// The pieces that are read ahead, in block order and without a gap between them.
 #[derive(Debug, Default)]
@@ -40,16 +38,9 @@ struct Piece {
 
 #[derive(Debug)]
 enum State {
-    Coming(AbortOnDropHandle<Result<Read, ChainError>>),
+    Coming(AbortOnDropHandle<Result<Read, RoomError>>),
     // What remains of a piece that was too large for one part.
-    Rest(VecDeque<Event>),
-}
-
-/// A piece to be committed.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) to: u64,
-    pub(super) events: Vec<Event>,
+    Rest(VecDeque<Part>),
 }
 
 impl Ahead {
@@ -81,7 +72,7 @@ impl Ahead {
     ///
     /// # Errors
     /// The node's, of the range that comes next; those of later ranges come with them. Everything is dropped then.
-    pub(super) async fn take(&mut self, from: u64, end: u64, reach: &mut Reach) -> Result<Taken, ChainError> {
+    pub(super) async fn take(&mut self, from: u64, end: u64, reach: &mut Reach) -> Result<Part, RoomError> {
         if self.pieces.front().is_some_and(|piece| piece.from != from)
             || self.pieces.back().is_some_and(|piece| piece.to > end)
         {
@@ -89,27 +80,23 @@ impl Ahead {
         }
         loop {
             self.top_up(from, end, reach);
-            let Some(piece) = self.pieces.pop_front() else {
-                let detail = "nothing is read ahead".to_owned();
-                return Err(ChainError::Unavailable { url: "rpc".to_owned(), method: "eth_getLogs", detail });
-            };
+            let Some(piece) = self.pieces.pop_front() else { return Err(nothing()) };
             let handle = match piece.state {
                 State::Coming(handle) => handle,
-                State::Rest(events) => return Ok(self.part(piece.from, piece.to, events, reach)),
+                State::Rest(parts) => return self.part(parts, piece.to).ok_or_else(nothing),
             };
             let url = self.source.as_ref().map_or("rpc", |source| source.url.as_str());
-            match handle.await.unwrap_or_else(|error| Err(torn(error, url))) {
+            match handle.await.unwrap_or_else(|error| Err(torn(error, url).into())) {
                 Ok(read) => {
                     reach.granted(piece.to - piece.from + 1, read.logs);
-                    // Now that one has come, there is room for another, before the next is waited for.
-                    let next = piece.to.saturating_add(1);
-                    let taken = self.part(piece.from, piece.to, read.events.into(), reach);
-                    if taken.to == piece.to && next <= end {
-                        self.top_up(next, end, reach);
-                    }
-                    return Ok(taken);
+                    let part = self.part(read.parts, piece.to).ok_or_else(nothing)?;
+                    // Now that one has come, there is room for another, while this one is committed.
+                    self.top_up(part.to.saturating_add(1), end, reach);
+                    return Ok(part);
                 }
-                Err(ChainError::RangeTooLarge { suggested_blocks, .. }) if piece.to > piece.from => {
+                Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. }))
+                    if piece.to > piece.from =>
+                {
                     // The ranges after it are as large, and would be refused too.
                     self.pieces.clear();
                     reach.refused(piece.to - piece.from + 1, suggested_blocks);
@@ -143,20 +130,23 @@ impl Ahead {
         }
     }
 
-    // Hands out a piece, or as many of its blocks as are enough for one commit; the rest stays in front.
-    fn part(&mut self, from: u64, to: u64, mut events: VecDeque<Event>, reach: &Reach) -> Taken {
-        let wanted = usize::try_from(reach.logs_wanted()).unwrap_or(usize::MAX);
-        let max = wanted.saturating_mul(usize::try_from(PART_MAX).unwrap_or(usize::MAX));
-        let last = if events.len() > max { events.get(wanted).map(|event| event.block.number) } else { None };
-        // A block is never torn: the cursor counts blocks.
-        let cut = last.map(|last| events.partition_point(|event| event.block.number <= last));
-        let (Some(last), Some(cut)) = (last, cut.filter(|cut| *cut < events.len())) else {
-            return Taken { to, events: events.into() };
-        };
-        debug_assert!(from <= last && last < to);
-        let rest = events.split_off(cut);
-        let logs = rest.len() as u64;
-        self.pieces.push_front(Piece { from: last + 1, to, logs, state: State::Rest(rest) });
-        Taken { to: last, events: events.into() }
+    // Hands out the first part of what was read up to block `to`; the rest stays in front.
+    fn part(&mut self, mut parts: VecDeque<Part>, to: u64) -> Option<Part> {
+        let part = parts.pop_front()?;
+        if !parts.is_empty() {
+            let logs = parts.iter().map(|part| part.counts.events).sum();
+            let from = part.to.saturating_add(1);
+            self.pieces.push_front(Piece { from, to, logs, state: State::Rest(parts) });
+        }
+        Some(part)
     }
 }
+
+// There is a plan whenever something is taken.
+fn nothing() -> RoomError {
+    let detail = "nothing is read ahead".to_owned();
+    ChainError::Unavailable { url: "rpc".to_owned(), method: "eth_getLogs", detail }.into()
+}
+
+#[cfg(test)]
+mod tests;
