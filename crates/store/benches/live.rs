@@ -77,6 +77,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         let before = node.calls();
         let times = times(&node, &mut listener, options).await?;
         let with = between(&before, &node.calls());
+        let averages = binary::averages(folder.path()).await.unwrap_or_default();
         let before = node.calls();
         empty(&node, &store, options).await?;
         let without = between(&before, &node.calls());
@@ -97,6 +98,9 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         drop(process);
         side::drop_database(&store).await?;
         if std::env::var("CHAINBELL_BENCH_LOG").is_ok() {
+            for (name, average) in averages {
+                println!("{average:>9.3} ms {name}");
+            }
             println!("with {with:?}, without {without:?}");
             println!("{}", std::fs::read_to_string(folder.path().join("log.txt")).unwrap_or_default());
         }

@@ -69,13 +69,30 @@ pub(crate) async fn past(node: &Node, store: &str, folder: &Path, until: u64) ->
     Ok(measured)
 }
 
+/// What its histograms of seconds say, as the average of each in milliseconds, by name and label.
+pub(crate) async fn averages(folder: &Path) -> Option<BTreeMap<String, f64>> {
+    let page = metrics(folder).await?;
+    let sums = page.lines().filter_map(|line| line.split_once("_seconds_sum"));
+    let average = |(name, rest): (&str, &str)| {
+        let (labels, sum) = rest.rsplit_once(' ')?;
+        let count = page.lines().find_map(|line| line.strip_prefix(&format!("{name}_seconds_count{labels} ")))?;
+        let (sum, count): (f64, f64) = (sum.parse().ok()?, count.parse().ok()?);
+        Some((format!("{name}{labels} x {count}"), 1_000.0 * sum / count))
+    };
+    Some(sums.filter_map(average).collect())
+}
+
 /// The sums of its parts as they are now; `None` while it does not answer.
 pub(crate) async fn parts(folder: &Path) -> Option<BTreeMap<String, f64>> {
+    let page = metrics(folder).await?;
+    let sum = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    Some(PARTS.iter().filter_map(|(label, name)| Some(((*label).to_owned(), sum(name)?))).collect())
+}
+
+async fn metrics(folder: &Path) -> Option<String> {
     let log = std::fs::read_to_string(folder.join("log.txt")).ok()?;
     let (_, listening) = log.split_once("api.listen=")?;
     let address = listening.split_whitespace().next()?;
     let mut http = Http::connect(&format!("http://{address}")).await.ok()?;
-    let page = String::from_utf8(http.get("/metrics").await.ok()?).ok()?;
-    let sum = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    Some(PARTS.iter().filter_map(|(label, name)| Some(((*label).to_owned(), sum(name)?))).collect())
+    String::from_utf8(http.get("/metrics").await.ok()?).ok()
 }
