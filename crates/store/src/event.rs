@@ -14,7 +14,7 @@ use crate::{
     Store, StoreError,
     bulk::{Bulk, BulkDialect},
     chain::hash32,
-    db::{read, sql},
+    db::{Dialect, read, sql},
 };
 
 /// Where an event is: its primary key.
@@ -194,12 +194,11 @@ impl Store {
         let rows: Vec<EventRow> = read!(self, "events_by_keys", |db, D| {
             let bulk = key_bulk(keys);
             let statement = format!(
-                "SELECT {COLUMNS} FROM ({}) k
-                 JOIN event e ON e.chain_id = k.chain_id AND e.block_number = k.block_number
-                    AND e.log_index = k.log_index AND e.block_hash = k.block_hash
+                "SELECT {COLUMNS} FROM ({}) k {}
                  JOIN chain c ON c.chain_id = e.chain_id
                  ORDER BY e.chain_id, e.block_number, e.log_index",
-                <D as BulkDialect>::select(&bulk)
+                <D as BulkDialect>::select(&bulk),
+                event_of_key::<D>()
             );
             let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
             rows.iter().map(EventRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
@@ -359,6 +358,18 @@ pub(crate) const fn origin_number(origin: Origin) -> i64 {
 // An open end is u64::MAX, which SQL's integers do not have.
 pub(crate) fn number(block: u64) -> i64 {
     i64::try_from(block).unwrap_or(i64::MAX)
+}
+
+/// Joins `event e` to keys `k`, one by one and by the whole primary key. PostgreSQL, left the choice, takes a part of the key
+/// as long as it knows little of the table, and reads all events of the chain for each key.
+pub(crate) const fn event_of_key<D: Dialect>() -> &'static str {
+    if D::POSTGRES {
+        "JOIN LATERAL (SELECT * FROM event WHERE chain_id = k.chain_id AND block_number = k.block_number
+            AND log_index = k.log_index AND block_hash = k.block_hash OFFSET 0) e ON true"
+    } else {
+        "JOIN event e ON e.chain_id = k.chain_id AND e.block_number = k.block_number
+            AND e.log_index = k.log_index AND e.block_hash = k.block_hash"
+    }
 }
 
 pub(crate) fn key_bulk(keys: &[EventKey]) -> Bulk {

@@ -16,7 +16,7 @@ use crate::{
     chain::hash32,
     db::{Dialect, read, sql, tx},
     digest::{Bundle, canonical_hits, insert_bundles},
-    event::{EventKey, StoredEvent, delete_unmatched, key_bulk},
+    event::{EventKey, StoredEvent, delete_unmatched, event_of_key, key_bulk},
 };
 
 /// A hit that matching found.
@@ -170,15 +170,15 @@ impl Store {
             if !hits.is_empty() {
                 // The share lock makes an orphaning wait until these hits are visible to it.
                 let keys: HashSet<_> = hits.iter().map(|hit| hit.key).collect();
-                let keys: Vec<_> = keys.into_iter().collect();
+                let mut keys: Vec<_> = keys.into_iter().collect();
+                // They are locked in this order.
+                keys.sort_unstable_by_key(|key| (key.chain, key.block.number, key.log_index));
                 let bulk = key_bulk(&keys);
                 let share = if <D as Dialect>::POSTGRES { "FOR SHARE OF e" } else { "" };
                 let statement = format!(
-                    "SELECT e.block_hash, e.log_index FROM ({}) k JOIN event e ON e.chain_id = k.chain_id
-                        AND e.block_number = k.block_number AND e.log_index = k.log_index
-                        AND e.block_hash = k.block_hash
-                     WHERE e.canonical ORDER BY e.chain_id, e.block_number, e.log_index {share}",
-                    <D as BulkDialect>::select(&bulk)
+                    "SELECT e.block_hash, e.log_index FROM ({}) k {} WHERE e.canonical {share}",
+                    <D as BulkDialect>::select(&bulk),
+                    event_of_key::<D>()
                 );
                 let rows =
                     <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *tx).await?;

@@ -23,8 +23,9 @@ use crate::{
     world::{BELL, CHAIN, World, schema},
 };
 
-/// Histories on each store.
+/// Histories on SQLite; on PostgreSQL, where each has a database to make, fewer.
 const HISTORIES: u64 = 100;
+const HISTORIES_POSTGRES: u64 = 30;
 const DEPTH: u64 = 20;
 const SETTLE: u64 = 2;
 
@@ -32,12 +33,12 @@ macro_rules! halves {
     ($($name:ident = $half:expr),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread")] async fn $name() -> anyhow::Result<()> {
-                super::histories($half, crate::world::World::sqlite).await
+                super::histories($half, super::HISTORIES, crate::world::World::sqlite).await
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread")] async fn $name() -> anyhow::Result<()> {
-                super::histories($half, crate::world::World::postgres).await
+                super::histories($half, super::HISTORIES_POSTGRES, crate::world::World::postgres).await
             })*
         }
     };
@@ -48,10 +49,14 @@ halves!(
     what_the_recipient_believes_is_what_the_final_chain_says_2 = 1,
 );
 
-async fn histories(half: u64, world: impl AsyncFn() -> anyhow::Result<World>) -> anyhow::Result<()> {
+async fn histories(
+    half: u64,
+    count: u64,
+    world: impl AsyncFn() -> anyhow::Result<World>,
+) -> anyhow::Result<()> {
     let only: Option<u64> = std::env::var("CHAINBELL_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in (half * HISTORIES / 2..(half + 1) * HISTORIES / 2)
-        .filter(|seed| only.is_none_or(|only| only == *seed))
+    for seed in
+        (half * count / 2..(half + 1) * count / 2).filter(|seed| only.is_none_or(|only| only == *seed))
     {
         let mut life = Life::begin(world().await?, seed).await?;
         let lived = life.live().await;

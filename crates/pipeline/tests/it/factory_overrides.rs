@@ -106,7 +106,7 @@ fn a_file_that_nothing_would_use_is_refused() {
     assert_eq!(
         error,
         "template DIR/en/erc20.txt: no notification uses a file of this name; there are erc20_transfer.txt, \
-         erc721_transfer.txt, contract_event.txt, shared.txt"
+         erc721_transfer.txt, contract_event.txt, shared.txt, corrected.txt, retracted.txt"
     );
     let error = refused(&[("english!/erc20_transfer.txt", "hello")]);
     assert_eq!(error, "template DIR/english!: the folder's name is no locale; call it 'en' or 'pt-BR'");

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -106,6 +106,8 @@ pub(crate) struct Rooms {
     pub(crate) broker: MemoryBroker,
     pub(crate) debouncer: Arc<dyn Debouncer>,
     pub(crate) channel: Arc<TestChannel>,
+    // Its templates are compiled and tried once, not for each room.
+    pub(crate) notifier: OnceLock<Arc<Notifier>>,
 }
 
 impl Rooms {
@@ -124,7 +126,7 @@ impl Rooms {
         world.store.put_targets(&[target]).await?;
         let broker = MemoryBroker::new(Arc::clone(&world.clock) as Arc<dyn Clock>);
         let debouncer = Arc::new(StoreDebouncer::new(world.store.clone()));
-        Ok(Self { world, broker, debouncer, channel: Arc::default() })
+        Ok(Self { world, broker, debouncer, channel: Arc::default(), notifier: OnceLock::new() })
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -136,10 +138,13 @@ impl Rooms {
     }
 
     pub(crate) fn notifier(&self) -> Arc<Notifier> {
-        let (store, clock) = (self.world.store.clone(), self.clock());
-        let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&clock));
-        let chains = HashMap::from([(CHAIN, name())]);
-        Arc::new(Notifier::new(store, Factories::new(None).unwrap(), tokens, clock, chains))
+        let make = || {
+            let (store, clock) = (self.world.store.clone(), self.clock());
+            let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&clock));
+            let chains = HashMap::from([(CHAIN, name())]);
+            Arc::new(Notifier::new(store, Factories::new(None).unwrap(), tokens, clock, chains))
+        };
+        Arc::clone(self.notifier.get_or_init(make))
     }
 
     pub(crate) async fn watch(

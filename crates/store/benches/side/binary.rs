@@ -75,7 +75,8 @@ pub(crate) async fn averages(folder: &Path) -> Option<BTreeMap<String, f64>> {
     let sums = page.lines().filter_map(|line| line.split_once("_seconds_sum"));
     let average = |(name, rest): (&str, &str)| {
         let (labels, sum) = rest.rsplit_once(' ')?;
-        let count = page.lines().find_map(|line| line.strip_prefix(&format!("{name}_seconds_count{labels} ")))?;
+        let count =
+            page.lines().find_map(|line| line.strip_prefix(&format!("{name}_seconds_count{labels} ")))?;
         let (sum, count): (f64, f64) = (sum.parse().ok()?, count.parse().ok()?);
         Some((format!("{name}{labels} x {count}"), 1_000.0 * sum / count))
     };
