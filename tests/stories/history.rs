@@ -32,7 +32,7 @@ async fn the_past_is_read_completely_and_tells_nobody(deployment: Deployment) ->
 
 const PER_TRANSACTION: u64 = 1_000;
 const LOGS: u64 = 100_000;
-// A debug build with its buffers; what matters is that five times the past costs about the same.
+// A debug build with its buffers, and several pieces read ahead; what matters is that it stays so.
 const MEMORY_MAX: u64 = 256 * 1024 * 1024;
 
 async fn memory_does_not_grow_with_the_length_of_the_past(deployment: Deployment) -> anyhow::Result<()> {
@@ -58,7 +58,8 @@ async fn memory_does_not_grow_with_the_length_of_the_past(deployment: Deployment
         });
         let (next, done) = more.await.with_context(|| world.logged())?;
         before = next;
-        if next >= blocks / 5 && early.is_none() {
+        // By then the ranges have grown to what they will be.
+        if next >= blocks * 3 / 5 && early.is_none() {
             early = Some(running.peak_memory().await?);
         }
         if done {
@@ -68,9 +69,13 @@ async fn memory_does_not_grow_with_the_length_of_the_past(deployment: Deployment
     let (early, peak) = (early.context("it was looked at in between")?, running.peak_memory().await?);
     running.terminate().await?;
     let mib = |bytes: u64| bytes / 1024 / 1024;
-    println!("peak memory: {} MiB after a fifth of {LOGS} logs, {} MiB after all", mib(early), mib(peak));
+    println!(
+        "peak memory: {} MiB after three fifths of {LOGS} logs, {} MiB after all",
+        mib(early),
+        mib(peak)
+    );
     assert!(
-        peak < MEMORY_MAX && peak < early * 2,
+        peak < MEMORY_MAX && peak < early * 3 / 2,
         "{} then {} MiB\n{}",
         mib(early),
         mib(peak),
