@@ -71,8 +71,9 @@ async fn held_in_the_middle(node: &ScriptedNode, world: &World, store: &Store) -
 
 async fn published(store: &Store) -> anyhow::Result<usize> {
     let rows = store.outbox_page(&Store::lane_of_chain(&"local".parse()?), 10_000).await?;
+    let messages = rows.iter().flat_map(|row| &row.messages);
     let ids: std::collections::BTreeSet<_> =
-        rows.iter().filter(|row| row.message.replay.is_some()).map(|row| row.message.id.clone()).collect();
+        messages.filter(|message| message.replay.is_some()).map(|message| message.id.clone()).collect();
     Ok(ids.len())
 }
 

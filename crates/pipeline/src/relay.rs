@@ -1,10 +1,11 @@
 //! Publishes the outbox. Owns the way from a committed row to an acknowledged message; must not know what a message
 //! means.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{BrokerError, Clock, Publisher};
+use jiff::{SignedDuration, Timestamp};
 use store::Store;
 
 use crate::{Bell, Progress, Room, RoomError};
@@ -36,6 +37,8 @@ pub struct Relay {
     owner: String,
     bell: Bell,
     config: RelayConfig,
+    // Until when each lane is ours without asking.
+    renew_at: HashMap<String, Timestamp>,
 }
 
 impl Relay {
@@ -48,46 +51,71 @@ impl Relay {
         (owner, bell): (String, Bell),
         config: RelayConfig,
     ) -> Self {
-        Self { store, publisher, clock, lanes, owner, bell, config }
+        Self { store, publisher, clock, lanes, owner, bell, config, renew_at: HashMap::new() }
     }
 
-    async fn publish_lane(&self, lane: &str) -> Result<usize, RoomError> {
-        let rows = self.store.outbox_page(lane, self.config.window).await?;
-        if rows.is_empty() || !self.lease(lane).await? {
+    async fn publish_lane(&mut self, lane: &str) -> Result<usize, RoomError> {
+        if !self.store.outbox_has(lane).await? || !self.lease(lane).await? {
             return Ok(0);
         }
-        // Read again under the lease: another relay may have published these rows in between.
+        domain::crash_point!("relay.leased");
+        // Under the lease: nobody else publishes these rows.
         let rows = self.store.outbox_page(lane, self.config.window).await?;
-        let (ids, messages): (Vec<_>, Vec<_>) = rows.into_iter().map(|row| (row.id, row.message)).unzip();
-        let results = self.publisher.publish(messages).await;
-        let mut done = Vec::with_capacity(ids.len());
-        let mut failure = None;
-        for (id, result) in ids.into_iter().zip(results) {
-            match result {
-                Ok(()) => done.push(id),
-                Err(error @ BrokerError::Refused { .. }) => {
-                    // It will never be taken and must not hold up the lane. Nothing is lost with it: matching and
-                    // deliver find in the store what no message told them.
-                    tracing::error!(outbox.lane = lane, "{error}; the message is dropped");
-                    metrics::counter!("chainbell_outbox_refused_total").increment(1);
-                    done.push(id);
-                }
-                Err(error) => failure = failure.or(Some(error)),
+        let counts: Vec<_> = rows.iter().map(|row| (row.id, row.messages.len())).collect();
+        let messages = rows.into_iter().flat_map(|row| row.messages).collect();
+        let mut results = self.publisher.publish(messages).await.into_iter();
+        let (mut done, mut published, mut failure) = (Vec::with_capacity(counts.len()), 0, None);
+        for (id, count) in counts {
+            let failed = failed(lane, results.by_ref().take(count));
+            if failed.is_none() {
+                done.push(id);
+                published += count;
             }
+            failure = failure.or(failed);
         }
+        domain::crash_point!("relay.published");
         self.store.outbox_delete(&done).await?;
+        domain::crash_point!("relay.deleted");
         metrics::counter!("chainbell_outbox_published_total", "lane" => lane.to_owned())
-            .increment(done.len() as u64);
+            .increment(published as u64);
         match failure {
             Some(error) => Err(error.into()),
             None => Ok(done.len()),
         }
     }
 
-    async fn lease(&self, lane: &str) -> Result<bool, RoomError> {
-        let name = format!("relay:{lane}");
-        Ok(self.store.take_lease(&name, &self.owner, self.clock.now(), self.config.lease).await?)
+    // Takes the lane's lease, or renews it when a third of its term is over.
+    async fn lease(&mut self, lane: &str) -> Result<bool, RoomError> {
+        let now = self.clock.now();
+        if self.renew_at.get(lane).is_some_and(|renew_at| now < *renew_at) {
+            return Ok(true);
+        }
+        let held = self.store.take_lease(&name_of(lane), &self.owner, now, self.config.lease).await?;
+        let third = SignedDuration::try_from(self.config.lease / 3).unwrap_or(SignedDuration::ZERO);
+        let renew_at = now.saturating_add(third).unwrap_or(Timestamp::MAX);
+        self.renew_at.insert(lane.to_owned(), if held { renew_at } else { Timestamp::MIN });
+        Ok(held)
     }
+}
+
+fn name_of(lane: &str) -> String {
+    format!("relay:{lane}")
+}
+
+// The first failure among a row's messages that is worth another try.
+fn failed(lane: &str, results: impl Iterator<Item = Result<(), BrokerError>>) -> Option<BrokerError> {
+    let mut failure = None;
+    for error in results.filter_map(Result::err) {
+        if matches!(error, BrokerError::Refused { .. }) {
+            // It will never be taken and must not hold up the lane. Nothing is lost with it: matching and deliver find in
+            // the store what no message told them.
+            tracing::error!(outbox.lane = lane, "{error}; the message is dropped");
+            metrics::counter!("chainbell_outbox_refused_total").increment(1);
+        } else {
+            failure = failure.or(Some(error));
+        }
+    }
+    failure
 }
 
 #[async_trait]
@@ -95,8 +123,8 @@ impl Room for Relay {
     /// Publishes one window of each lane.
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let mut published = 0;
-        for lane in &self.lanes {
-            published += self.publish_lane(lane).await?;
+        for lane in self.lanes.clone() {
+            published += self.publish_lane(&lane).await?;
         }
         Ok(if published > 0 { Progress::Worked } else { Progress::Idle })
     }
@@ -108,7 +136,7 @@ impl Room for Relay {
     async fn finish(&mut self) {
         for lane in &self.lanes {
             // A lease that is not given back ends by itself.
-            if let Err(error) = self.store.release_lease(&format!("relay:{lane}"), &self.owner).await {
+            if let Err(error) = self.store.release_lease(&name_of(lane), &self.owner).await {
                 tracing::debug!(outbox.lane = lane, "the lease was not given back: {error}");
             }
         }

@@ -16,6 +16,8 @@ pub(crate) struct Bulk {
     pub(crate) fixed: Vec<(&'static str, String)>,
     // What happens to be the same in every row is bound once, behind the columns.
     pub(crate) same: Vec<(&'static str, Column)>,
+    // How many parameters of the statement come before these.
+    before: usize,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,17 @@ impl Bulk {
             }
         }
         self
+    }
+
+    /// The rows as parameters behind `before` others. Of PostgreSQL's dialect.
+    pub(crate) const fn behind(mut self, before: usize) -> Self {
+        self.before = before;
+        self
+    }
+
+    /// How many parameters of a statement PostgreSQL's dialect binds for the rows.
+    pub(crate) const fn parameters(&self) -> usize {
+        self.columns.len() + self.same.len()
     }
 
     fn rows(&self) -> usize {
@@ -283,6 +296,30 @@ pub(crate) trait BulkDialect: sqlx::Database {
     }
 }
 
+/// Of PostgreSQL's dialect: binds the rows behind what is bound already.
+pub(crate) fn bind_behind(
+    mut query: Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments>,
+    bulk: &Bulk,
+) -> Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
+    for (_, column) in &bulk.columns {
+        query = match column {
+            Column::Number(values) => query.bind(values),
+            Column::MaybeNumber(values) => query.bind(values),
+            Column::Bool(values) => query.bind(values),
+            Column::Bytes(packed) => query.bind(packed.all()),
+            Column::MaybeBytes(values) => query.bind(values),
+            Column::Uuid(values) => query.bind(values),
+            Column::MaybeUuid(values) => query.bind(values),
+            Column::Text(packed) | Column::Json(packed) => query.bind(packed.texts()),
+            Column::MaybeText(values) | Column::MaybeJson(values) => query.bind(values),
+        };
+    }
+    for (_, column) in &bulk.same {
+        query = bind_value(query, column, 0);
+    }
+    query
+}
+
 impl BulkDialect for Postgres {
     fn select(bulk: &Bulk) -> String {
         let same = bulk.same.iter().enumerate();
@@ -295,7 +332,7 @@ impl BulkDialect for Postgres {
             })
             .chain(same.map(|(position, (name, column))| {
                 let one = column.postgres_array().trim_end_matches("[]");
-                format!("${}::{one} AS \"{name}\"", bulk.columns.len() + position + 1)
+                format!("${}::{one} AS \"{name}\"", bulk.before + bulk.columns.len() + position + 1)
             }))
             .chain(bulk.fixed_values())
             .collect();
@@ -303,7 +340,9 @@ impl BulkDialect for Postgres {
             .columns
             .iter()
             .enumerate()
-            .map(|(position, (_, column))| format!("${}::{}", position + 1, column.postgres_array()))
+            .map(|(position, (_, column))| {
+                format!("${}::{}", bulk.before + position + 1, column.postgres_array())
+            })
             .collect();
         let names: Vec<_> = bulk.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let (names, casts, arrays) = (names.join(", "), casts.join(", "), arrays.join(", "));
@@ -318,24 +357,7 @@ impl BulkDialect for Postgres {
         bulk: &Bulk,
         statement: AssertSqlSafe<String>,
     ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
-        let mut query = sqlx::query(statement);
-        for (_, column) in &bulk.columns {
-            query = match column {
-                Column::Number(values) => query.bind(values),
-                Column::MaybeNumber(values) => query.bind(values),
-                Column::Bool(values) => query.bind(values),
-                Column::Bytes(packed) => query.bind(packed.all()),
-                Column::MaybeBytes(values) => query.bind(values),
-                Column::Uuid(values) => query.bind(values),
-                Column::MaybeUuid(values) => query.bind(values),
-                Column::Text(packed) | Column::Json(packed) => query.bind(packed.texts()),
-                Column::MaybeText(values) | Column::MaybeJson(values) => query.bind(values),
-            };
-        }
-        for (_, column) in &bulk.same {
-            query = bind_value(query, column, 0);
-        }
-        query
+        bind_behind(sqlx::query(statement), bulk)
     }
 
     async fn insert_all(

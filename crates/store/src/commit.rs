@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     Child, Fence, Store, StoreError,
+    block_news::tell_blocks,
     bulk::{Bulk, BulkDialect},
     child::insert_children,
     db::tx,
@@ -117,6 +118,11 @@ impl Store {
         let ids = self.ids_of(commit.events).await?;
         let children = self.child_rows(commit.chain, commit.children).await?;
         let store = self.for_commits();
+        if children.is_empty()
+            && let Some(committed) = store.extend_at_once(commit, &ids).await?
+        {
+            return Ok(committed);
+        }
         tx!(store, "commit_chain", |tx, D| {
             let told = move_tip!(tx, D, commit);
             if let Some(ancestor) = commit.ancestor {
@@ -133,13 +139,23 @@ impl Store {
             for orphan in &orphans {
                 news.orphaned(commit.name, orphan);
             }
-            if !commit.events.is_empty() {
+            let is_final = |event: &Event| told.is_some_and(|told| event.block.number <= told);
+            if commit.events.iter().any(is_final) {
                 let (seen, turns) = insert_events!(tx, D, commit.chain, commit.events, &ids, commit.publish);
                 committed.seen = seen;
                 news.seen(commit.name, commit.events, &turns, told);
+                tell!(tx, D, commit.name, news, commit.now);
+            } else {
+                // What is gone is told before what came.
+                tell!(tx, D, commit.name, news, commit.now);
+                if !commit.events.is_empty() {
+                    let (seen, turns) =
+                        insert_events!(tx, D, commit.chain, commit.events, &ids, commit.publish);
+                    committed.seen = seen;
+                    tell_blocks!(tx, D, commit, &turns);
+                }
             }
             insert_children!(tx, D, &children);
-            tell!(tx, D, commit.name, news, commit.now);
             Ok(committed)
         })
     }

@@ -167,14 +167,15 @@ pub(crate) const COMES_BACK: &str =
     "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO UPDATE SET canonical = true,
     turn = event.turn + 1, published = event.published OR excluded.published WHERE NOT event.canonical";
 
+/// A change of an event that is not matched yet is matched with the one before it.
+pub(crate) const KNOWN_AGAIN: &str = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
+    DO UPDATE SET since = excluded.since, version = excluded.version";
+
 /// Inserts events, and says which of those that are told of are new or came back, each with its turn.
 macro_rules! insert_events {
     ($tx:ident, $D:ident, $chain:expr, $events:expr, $ids:expr, $publish:expr) => {{
         let bulk = $crate::rows::event_bulk($chain, $events, $ids, $publish);
-        // A block that comes back after a reorg of a reorg restores its events, under a new turn. What was told once
-        // is told again.
-        let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO UPDATE SET canonical = true,
-            turn = event.turn + 1, published = event.published OR excluded.published WHERE NOT event.canonical";
+        let tail = $crate::effects::COMES_BACK;
         let mut turns = $crate::effects::Turns::new();
         let seen = if $publish == $crate::Publish::No {
             let statement = <$D as $crate::bulk::BulkDialect>::insert(&bulk, "event", tail);
@@ -218,8 +219,7 @@ macro_rules! tell {
         }
         if !$news.unmatched.is_empty() {
             let bulk = $crate::rows::unmatched_bulk(&$news.unmatched, $now);
-            let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash)
-                DO UPDATE SET since = excluded.since, version = excluded.version";
+            let tail = $crate::effects::KNOWN_AGAIN;
             let statement = <$D as $crate::bulk::BulkDialect>::insert(&bulk, "unmatched", tail);
             <$D as $crate::bulk::BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
         }
@@ -246,6 +246,15 @@ impl News {
             self.messages.push(event_message(name, &orphan.event, Lifecycle::Orphaned, orphan.turn));
         }
         self.unmatched.push((EventKey::of(&orphan.event), version(orphan.turn, false)));
+    }
+
+    /// Puts the events that have a turn into the ledger of unmatched ones, and tells nobody.
+    pub(crate) fn unmatched(&mut self, events: &[Event], turns: &Turns) {
+        for event in events {
+            if let Some(turn) = turns.get(&(event.block.hash.to_vec(), event.log_index)) {
+                self.unmatched.push((EventKey::of(event), version(*turn, true)));
+            }
+        }
     }
 
     /// Tells of the events that have a turn, and of those up to `told` that they are final: nobody comes back to them.

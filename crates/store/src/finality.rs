@@ -1,18 +1,15 @@
 //! Telling that events are final, once each. Owns the mark up to which it was told; must not know what makes a block
 //! final.
 
-use std::collections::HashSet;
-
-use domain::{ChainId, ChainName};
+use domain::{ChainId, ChainName, message::Lifecycle};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
-use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    block_news::insert_blocks,
     db::{read, tx},
-    effects::{News, tell},
-    event::{COLUMNS, EventRow, StoredEvent},
+    rows::chain_lane,
 };
 
 /// What a page of finality told.
@@ -55,22 +52,15 @@ impl Store {
             return Ok(Told { to: 0, events: 0, done: true });
         };
         let last = finalized.min(tip);
-        let (from, to, events) = match told {
-            None => (last, last, Vec::new()),
+        let (from, to) = match told {
+            None => (last, last),
             Some(told) if told >= last => {
                 return Ok(Told { to: told.cast_unsigned(), events: 0, done: true });
             }
-            Some(told) => {
-                let (to, events) = self.tellable(chain, (told, last), limit).await?;
-                (told, to, events)
-            }
+            Some(told) => (told, self.page_end(chain, (told, last), limit).await?),
         };
-        let mut news = News::default();
-        for stored in &events {
-            news.finalized(name, &stored.event);
-        }
-        let page: HashSet<Uuid> = events.iter().map(|stored| stored.event.id.0).collect();
-        let done: Result<(), StoreError> = tx!(self, "tell_finalized", |tx, D| {
+        let lane = chain_lane(name);
+        let done: Result<u64, StoreError> = tx!(self, "tell_finalized", |tx, D| {
             // First the mark: whoever publishes an event of these blocks from here on waits, and tells its finality too.
             let statement = "UPDATE chain SET finalized_told = $2 WHERE chain_id = $1
                 AND finalized_told IS NOT DISTINCT FROM $3 AND finalized_number >= $2 AND tip_number >= $2";
@@ -80,70 +70,56 @@ impl Store {
                 .bind(told)
                 .execute(&mut *tx)
                 .await?;
-            let statement = format!("SELECT e.event_id FROM event e WHERE {TELLABLE}");
-            let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
+            if moved.rows_affected() != 1 {
+                let detail = format!("the final blocks of chain {name} changed while they were read");
+                return Err(StoreError::Fenced(detail).into());
+            }
+            let from_events = format!("event e WHERE {TELLABLE}");
+            let statement = insert_blocks::<D>(&from_events, Lifecycle::Finalized, "$4", "$5");
+            let told: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(format!("{statement} RETURNING messages")))
                 .bind(chain.0.cast_signed())
                 .bind(from)
                 .bind(to)
+                .bind(&lane)
+                .bind(now.as_millisecond())
                 .fetch_all(&mut *tx)
                 .await?;
-            if moved.rows_affected() != 1 || ids.into_iter().collect::<HashSet<_>>() != page {
-                let detail = format!("the final events of chain {name} changed while they were read");
-                return Err(StoreError::Fenced(detail).into());
-            }
-            tell!(tx, D, name, news, now);
-            Ok(())
+            Ok(told.into_iter().map(|messages| u64::from(messages.cast_unsigned())).sum())
         });
         match done {
-            Ok(()) => Ok(Told { to: to.cast_unsigned(), events: events.len() as u64, done: to == last }),
+            Ok(events) => Ok(Told { to: to.cast_unsigned(), events, done: to == last }),
             Err(StoreError::Fenced(_)) => Ok(Told { to: from.cast_unsigned(), events: 0, done: false }),
             Err(error) => Err(error),
         }
     }
 
-    // The events to tell of the blocks after `from` and up to at most `last`, and the block that they go up to.
-    async fn tellable(
+    // Up to which block the page goes that begins after `from`: whole blocks, at least one, and at most `last`.
+    async fn page_end(
         &self,
         chain: ChainId,
         (from, last): (i64, i64),
         limit: u32,
-    ) -> Result<(i64, Vec<StoredEvent>), StoreError> {
-        let limit = limit.max(1);
-        let mut events = self.tellable_page(chain, (from, last), i64::from(limit) + 1).await?;
-        if events.len() <= limit as usize {
-            return Ok((last, events));
-        }
-        // The last block of the page may be cut; the one before it is whole. If there is none, that block is the page.
-        let cut = events.last().map_or(0, |stored| stored.event.block.number);
-        events.retain(|stored| stored.event.block.number < cut);
-        match events.last() {
-            Some(_) => Ok((cut.cast_signed() - 1, events)),
-            None => {
-                let cut = cut.cast_signed();
-                Ok((cut, self.tellable_page(chain, (cut - 1, cut), i64::MAX).await?))
-            }
-        }
-    }
-
-    async fn tellable_page(
-        &self,
-        chain: ChainId,
-        (from, to): (i64, i64),
-        limit: i64,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        let rows: Vec<EventRow> = read!(self, "tellable", |db, D| {
+    ) -> Result<i64, StoreError> {
+        let limit = i64::from(limit.max(1));
+        let (count, first, highest): (i64, Option<i64>, Option<i64>) = read!(self, "tellable", |db, D| {
             let statement = format!(
-                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
-                 WHERE {TELLABLE} ORDER BY e.block_number, e.log_index LIMIT $4"
+                "SELECT count(*), min(block_number), max(block_number) FROM (
+                    SELECT e.block_number FROM event e WHERE {TELLABLE} ORDER BY e.block_number LIMIT $4) page"
             );
             Ok(sqlx::query_as(AssertSqlSafe(statement))
                 .bind(chain.0.cast_signed())
                 .bind(from)
-                .bind(to)
-                .bind(limit)
-                .fetch_all(db)
+                .bind(last)
+                .bind(limit + 1)
+                .fetch_one(db)
                 .await?)
         })?;
-        self.stored(rows).await
+        Ok(match (first, highest) {
+            (Some(first), Some(highest)) if count > limit => {
+                // The last block of the page may be cut; the one before it is whole. If there is none, it is the page.
+                if first < highest { highest - 1 } else { highest }
+            }
+            _ => last,
+        })
     }
 }

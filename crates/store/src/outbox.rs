@@ -2,23 +2,49 @@
 
 use domain::Message;
 use jiff::Timestamp;
+use sqlx::FromRow;
 
 use crate::{
     Store, StoreError,
+    block_news::BlockNews,
     bulk::{Bulk, BulkDialect},
     db::{Dialect, read, sql, tx},
+    rows::chain_of,
 };
 
 /// The lane of notifications to be sent.
 pub(crate) const NOTIFY_LANE: &str = "notify";
 
-/// A message in the outbox.
+/// A row of the outbox: a message, or all that a block tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Its place in the lane.
     pub id: i64,
-    /// The message.
-    pub message: Message,
+    /// Its messages, in order.
+    pub messages: Vec<Message>,
+}
+
+#[derive(Debug, FromRow)]
+struct Row {
+    id: i64,
+    message_id: String,
+    subject: String,
+    replay: Option<String>,
+    payload: String,
+    chain_id: Option<i64>,
+    block_number: Option<i64>,
+    block_hash: Option<Vec<u8>>,
+    lifecycle: Option<i16>,
+    turn: Option<i32>,
+    log_indexes: Option<String>,
+    messages: i32,
+}
+
+impl Row {
+    fn take_news(&mut self) -> Result<Option<BlockNews>, StoreError> {
+        let (hash, list) = (self.block_hash.take(), self.log_indexes.take());
+        BlockNews::from_row((self.chain_id, self.block_number, hash, self.lifecycle, self.turn, list))
+    }
 }
 
 /// How much waits in a lane.
@@ -75,24 +101,56 @@ impl Store {
         NOTIFY_LANE
     }
 
-    /// The oldest messages of a lane, in order.
+    /// Whether a lane holds something.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_has(&self, lane: &str) -> Result<bool, StoreError> {
+        read!(self, "outbox_has", |db, D| {
+            let statement = "SELECT EXISTS (SELECT 1 FROM outbox WHERE lane = $1)";
+            Ok(sqlx::query_scalar(statement).bind(lane).fetch_one(db).await?)
+        })
+    }
+
+    /// The oldest rows of a lane, in order, of about `limit` messages: the last row's may be more.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_page(&self, lane: &str, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows: Vec<(i64, String, String, Option<String>, String)> =
-            read!(self, "outbox_page", |db, D| {
-                let statement = "SELECT id, message_id, subject, replay, payload FROM outbox
-                WHERE lane = $1 ORDER BY id LIMIT $2";
-                Ok(sqlx::query_as(statement).bind(lane).bind(i64::from(limit)).fetch_all(db).await?)
-            })?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, message_id, subject, replay, payload)| OutboxRow {
-                id,
-                message: Message { id: message_id, subject, replay, payload },
-            })
-            .collect())
+        let mut rows: Vec<Row> = read!(self, "outbox_page", |db, D| {
+            let statement =
+                "SELECT id, message_id, subject, replay, payload, chain_id, block_number, block_hash,
+                    lifecycle, turn, log_indexes, messages
+                FROM outbox WHERE lane = $1 ORDER BY id LIMIT $2";
+            Ok(sqlx::query_as(statement).bind(lane).bind(i64::from(limit)).fetch_all(db).await?)
+        })?;
+        let mut messages = 0;
+        let mut fits = |row: &Row| {
+            let fits = messages < i64::from(limit);
+            messages += i64::from(row.messages);
+            fits
+        };
+        let count = rows.iter().take_while(|row| fits(row)).count();
+        rows.truncate(count);
+        self.with_messages(lane, rows).await
+    }
+
+    async fn with_messages(&self, lane: &str, mut rows: Vec<Row>) -> Result<Vec<OutboxRow>, StoreError> {
+        let news = rows.iter_mut().map(Row::take_news).collect::<Result<Vec<_>, _>>()?;
+        let blocks: Vec<_> = news.iter().flatten().collect();
+        let mut told = match chain_of(lane) {
+            Some(name) => self.messages_of(&name, &blocks).await?.into_iter(),
+            None => Vec::new().into_iter(),
+        };
+        let with_messages = |(row, news): (Row, &Option<BlockNews>)| {
+            let Row { id, message_id, subject, replay, payload, .. } = row;
+            let messages = match news {
+                Some(_) => told.next().unwrap_or_default(),
+                None => vec![Message { id: message_id, subject, replay, payload }],
+            };
+            OutboxRow { id, messages }
+        };
+        Ok(rows.into_iter().zip(&news).map(with_messages).collect())
     }
 
     /// Deletes messages that the broker acknowledged.
@@ -118,7 +176,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn outbox_lanes(&self) -> Result<Vec<LaneDepth>, StoreError> {
         let rows: Vec<(String, i64, i64)> = read!(self, "outbox_lanes", |db, D| {
-            let statement = "SELECT lane, count(*), min(created_at) FROM outbox GROUP BY lane ORDER BY lane";
+            let statement = "SELECT lane, CAST(sum(messages) AS bigint), min(created_at) FROM outbox
+                GROUP BY lane ORDER BY lane";
             Ok(sqlx::query_as(statement).fetch_all(db).await?)
         })?;
         rows.into_iter()

@@ -88,6 +88,11 @@ pub(crate) fn chain_lane(name: &ChainName) -> String {
     format!("chain:{name}")
 }
 
+/// The chain of a lane; `None` for the lane of notifications.
+pub(crate) fn chain_of(lane: &str) -> Option<ChainName> {
+    lane.strip_prefix("chain:").and_then(|name| name.parse().ok())
+}
+
 pub(crate) fn block_bulk(chain: ChainId, headers: &[Header]) -> Bulk {
     Bulk::new()
         .numbers("number", headers.iter().map(|header| header.block.number.cast_signed()))

@@ -50,7 +50,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         let row: (i64, i64, i64, i64, i64, i64, i64) = read!(self, "counts", |db, D| {
-            let statement = "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM unmatched),
+            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox), (SELECT count(*) FROM unmatched),
                 (SELECT count(*) FROM hit WHERE state = 'waiting'),
                 (SELECT count(*) FROM hit WHERE state = 'pending'),
                 (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'queued'),
@@ -76,7 +76,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn work_left(&self, chain: ChainId, lane: &str, up_to: u64) -> Result<ChainCounts, StoreError> {
         let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
-            let statement = "SELECT (SELECT count(*) FROM outbox WHERE lane = $3 OR lane = $4),
+            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox WHERE lane = $3 OR lane = $4),
                 (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2),
                 (SELECT count(*) FROM hit
                     WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2),

@@ -45,7 +45,8 @@ impl Ingest {
         self.take_wakes(self.patience()).await;
     }
 
-    /// Takes what was announced, waiting at most `limit` for the first. A burst is one look.
+    /// Takes what was announced up to the next head, waiting at most `limit` for the first. A burst is one look: heads that
+    /// are older than the one that is looked at wake nobody, and what comes behind it is heard after the look.
     async fn take_wakes(&mut self, limit: Duration) {
         let mut wait = limit;
         for _ in 0..BURST_MAX {
@@ -55,7 +56,7 @@ impl Ingest {
                 Wake::Log(_) => wait = if self.look || limit.is_zero() { Duration::ZERO } else { TOGETHER },
                 Wake::Head(_) | Wake::Reconnected => {
                     self.look = true;
-                    wait = Duration::ZERO;
+                    return;
                 }
             }
             self.witness(wake);

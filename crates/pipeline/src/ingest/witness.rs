@@ -1,16 +1,19 @@
 //! Logs that the subscription announced, as witnesses against the answers to our questions. A witness that comes
 //! before its block is read is held against that answer; one that comes after it makes the block be read again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use alloy_primitives::B256;
-use domain::{BlockRef, ChainError, LogQuery, Origin, RawLog, Wake};
+use domain::{BlockRef, ChainError, Event, LogQuery, Origin, RawLog, Wake};
 use store::{BackfillCommit, EventKey, StoreError};
 
 use super::{Did, Ingest};
 use crate::RoomError;
 
 const BLOCKS_MAX: usize = 512;
+
+// Of how many blocks that were read last it is remembered which logs they have: most announcements come right after.
+const FRESH_MAX: usize = 16;
 
 /// What was announced. Bounded; a witness is a hint.
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub(super) struct Witnesses {
     early: HashMap<B256, Vec<u64>>,
     // Of blocks that we hold.
     late: BTreeMap<(u64, B256), Vec<u64>>,
+    // The blocks that were read last, with the logs that are held of them.
+    fresh: VecDeque<(B256, HashSet<u64>)>,
 }
 
 impl Witnesses {
@@ -28,9 +33,19 @@ impl Witnesses {
         announced.into_iter().any(|index| logs.iter().all(|log| log.log_index != *index))
     }
 
-    /// The block was read and is held now.
-    pub(super) fn satisfied(&mut self, block: BlockRef) {
+    /// The block was read and is held now, with these of all events that were read.
+    pub(super) fn satisfied(&mut self, block: BlockRef, events: &[Event]) {
         self.early.remove(&block.hash);
+        if self.fresh.len() == FRESH_MAX {
+            self.fresh.pop_front();
+        }
+        let of_block = events.iter().filter(|event| event.block == block);
+        self.fresh.push_back((block.hash, of_block.map(|event| event.log_index).collect()));
+    }
+
+    fn is_fresh(&self, block: BlockRef, log_index: u64) -> bool {
+        let known = |(hash, logs): &(B256, HashSet<u64>)| *hash == block.hash && logs.contains(&log_index);
+        self.fresh.iter().rev().any(known)
     }
 }
 
@@ -43,7 +58,10 @@ impl Ingest {
             return;
         }
         let held = self.chain.as_ref().is_some_and(|chain| chain.holds(log.block));
-        let Witnesses { early, late } = &mut self.witnesses;
+        if held && self.witnesses.is_fresh(log.block, log.log_index) {
+            return;
+        }
+        let Witnesses { early, late, .. } = &mut self.witnesses;
         if early.len() + late.len() >= BLOCKS_MAX {
             early.clear();
             late.clear();

@@ -32,10 +32,11 @@ async fn drain(room: &mut Finality) -> anyhow::Result<()> {
 /// The blocks of the events that were told to be final, in the order of the telling.
 async fn told(world: &World) -> anyhow::Result<Vec<u64>> {
     let rows = world.store.outbox_page(&store::Store::lane_of_chain(&name()), 10_000).await?;
-    let of_kind = rows.iter().filter(|row| row.message.id.contains(":finalized"));
+    let messages = rows.iter().flat_map(|row| &row.messages);
+    let of_kind = messages.filter(|message| message.id.contains(":finalized"));
     of_kind
-        .map(|row| {
-            let payload: serde_json::Value = serde_json::from_str(&row.message.payload)?;
+        .map(|message| {
+            let payload: serde_json::Value = serde_json::from_str(&message.payload)?;
             anyhow::ensure!(payload["type"] == "chainbell.event.finalized.v1", "{payload}");
             anyhow::ensure!(payload["data"]["finality"] == "finalized", "{payload}");
             Ok(payload["data"]["block_number"].as_u64().unwrap_or_default())
@@ -85,8 +86,9 @@ async fn what_left_the_chain_before_it_was_final_is_never_told_to_be(world: Worl
     drain(&mut finality).await?;
     assert_eq!(told(&world).await?, (11..=24).collect::<Vec<_>>());
     let rows = world.store.outbox_page(&store::Store::lane_of_chain(&name()), 10_000).await?;
-    for row in rows.iter().filter(|row| row.message.id.contains(":finalized")) {
-        assert!(!dead.iter().any(|(_, hash, _)| row.message.payload.contains(&hash.to_string())), "{row:?}");
+    let messages = rows.iter().flat_map(|row| &row.messages);
+    for message in messages.filter(|message| message.id.contains(":finalized")) {
+        assert!(!dead.iter().any(|(_, hash, _)| message.payload.contains(&hash.to_string())), "{message:?}");
     }
     Ok(())
 }

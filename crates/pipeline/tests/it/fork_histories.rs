@@ -200,8 +200,8 @@ impl History {
     async fn drain(&mut self) -> anyhow::Result<()> {
         self.store.tell_finalized(self.chain, &self.name(), 5, self.clock.now()).await?;
         let rows = self.store.outbox_page(&Store::lane_of_chain(&self.name()), 40).await?;
-        for row in &rows {
-            let event: CloudEvent = serde_json::from_str(&row.message.payload)?;
+        for message in rows.iter().flat_map(|row| &row.messages) {
+            let event: CloudEvent = serde_json::from_str(&message.payload)?;
             let id = event.id.split(':').next().unwrap_or_default().to_owned();
             match event.kind.as_str() {
                 "chainbell.event.seen.v1" => ensure!(self.seen.insert(id), "{} was seen twice", event.id),

@@ -211,7 +211,7 @@ impl World {
     /// Ids of the messages that wait in the chain's lane, in order.
     pub(crate) async fn outbox(&self) -> anyhow::Result<Vec<String>> {
         let rows = self.store.outbox_page(&Store::lane_of_chain(&name()), 10_000).await?;
-        Ok(rows.into_iter().map(|row| row.message.id).collect())
+        Ok(rows.into_iter().flat_map(|row| row.messages).map(|message| message.id).collect())
     }
 
     /// The parameters of every `eth_getLogs` since call `since`.

@@ -1,5 +1,6 @@
 //! Finality, told once.
 
+use anyhow::Context as _;
 use domain::{Event, Origin};
 use store::{Publish, Told};
 
@@ -100,7 +101,8 @@ async fn final_events_are_told_once_in_whole_blocks(world: &World) -> anyhow::Re
     // Matching has nothing to do with it.
     assert_eq!(world.store.unmatched(jiff::Timestamp::MAX, 100).await?.len(), unmatched);
     let rows = world.store.outbox_page(&store::Store::lane_of_chain(&world.name), 100).await?;
-    let payload: serde_json::Value = serde_json::from_str(&rows[rows.len() - 1].message.payload)?;
+    let last = rows.iter().flat_map(|row| &row.messages).next_back().context("messages")?;
+    let payload: serde_json::Value = serde_json::from_str(&last.payload)?;
     assert_eq!(payload["type"], "chainbell.event.finalized.v1");
     assert_eq!(payload["data"]["finality"], "finalized");
     Ok(())

@@ -98,7 +98,7 @@ impl World {
     /// The ids of the messages in the chain's lane, in order.
     pub(crate) async fn messages(&self) -> anyhow::Result<Vec<String>> {
         let rows = self.store.outbox_page(&Store::lane_of_chain(&self.name), 1000).await?;
-        Ok(rows.into_iter().map(|row| row.message.id).collect())
+        Ok(rows.into_iter().flat_map(|row| row.messages).map(|message| message.id).collect())
     }
 
     /// The canonical events, in order.

@@ -1,0 +1,99 @@
+//! A new block in one statement, of PostgreSQL: everybody who waits for the block waits for this, and each statement less is
+//! a round trip less. Owns that one statement; what it does is `commit`'s to say, which does the same step by step.
+
+use sqlx::{AssertSqlSafe, Postgres, postgres::PgPool};
+
+use crate::{
+    ChainCommit, Committed, Store, StoreError,
+    block_news::insert_blocks,
+    bulk::{Bulk, BulkDialect, bind_behind},
+    db::Db,
+    effects::{COMES_BACK, KNOWN_AGAIN},
+    rows::{Ids, block_bulk, chain_lane, event_bulk},
+};
+use domain::message::Lifecycle;
+
+impl Store {
+    /// Extends the chain, if that is all that is to be done: the tip is the expected one, the lease is held, and nothing of
+    /// it is final already. `None`, and nothing changed, where it is not, and on SQLite.
+    pub(crate) async fn extend_at_once(
+        &self,
+        commit: &ChainCommit<'_>,
+        ids: &Ids,
+    ) -> Result<Option<Committed>, StoreError> {
+        let Db::Postgres(pool) = &self.db else { return Ok(None) };
+        if commit.ancestor.is_some() || commit.expected_tip.is_none() || commit.headers.is_empty() {
+            return Ok(None);
+        }
+        self.timed("commit_chain", || async { Ok(extend(pool, commit, ids).await?) }).await
+    }
+}
+
+async fn extend(
+    pool: &PgPool,
+    commit: &ChainCommit<'_>,
+    ids: &Ids,
+) -> Result<Option<Committed>, sqlx::Error> {
+    let events = match commit.events {
+        [] => Bulk::new(),
+        events => event_bulk(commit.chain, events, ids, commit.publish),
+    };
+    let blocks = block_bulk(commit.chain, commit.headers).behind(events.parameters());
+    let lowest = commit.events.iter().map(|event| event.block.number).min();
+    let statement = statement(&events, &blocks, lowest.is_some());
+    let query = bind_behind(bind_behind(sqlx::query(statement), &events), &blocks);
+    let row = query
+        .bind(commit.chain.0.cast_signed())
+        .bind(commit.tip.number.cast_signed())
+        .bind(commit.tip.hash.to_vec())
+        .bind(commit.expected_tip.map(|tip| tip.hash.to_vec()))
+        .bind(commit.now.as_millisecond())
+        .bind(commit.fence.map(|fence| fence.lease))
+        .bind(commit.fence.map(|fence| fence.owner))
+        .bind(lowest.map_or(i64::MAX, u64::cast_signed))
+        .bind(chain_lane(commit.name))
+        .fetch_one(pool)
+        .await?;
+    let (moved, seen): (i64, i64) = sqlx::FromRow::from_row(&row)?;
+    Ok((moved == 1).then_some(Committed { seen: seen.cast_unsigned(), orphaned: 0 }))
+}
+
+// Every part depends on `tip`: where the tip does not move, nothing is inserted. The share lock makes a taker of the lease
+// wait for the end of this transaction.
+fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> AssertSqlSafe<String> {
+    let first = events.parameters() + blocks.parameters();
+    let [chain, number, hash, expected, now, lease, owner, lowest, lane] =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|position| format!("${}", first + position));
+    let tail = "CROSS JOIN tip ON CONFLICT (chain_id, number, hash) DO UPDATE SET canonical = true";
+    let AssertSqlSafe(block) = Postgres::insert(blocks, "block", tail);
+    let tip = format!(
+        "WITH tip AS (
+            UPDATE chain SET tip_number = {number}, tip_hash = {hash}, updated_at = {now}
+            WHERE chain_id = {chain} AND tip_hash = {expected} AND coalesce(finalized_told, 0) < {lowest}
+                AND ({lease}::text IS NULL
+                    OR EXISTS (SELECT 1 FROM lease WHERE name = {lease} AND owner = {owner} FOR SHARE))
+            RETURNING 1 AS moved),
+         blocks AS ({block})"
+    );
+    if !any {
+        // The lane is bound all the same.
+        return AssertSqlSafe(format!(
+            "{tip} SELECT count(*), CASE WHEN {lane}::text IS NULL THEN 0::bigint ELSE 0::bigint END FROM tip"
+        ));
+    }
+    let tail = format!(
+        "CROSS JOIN tip {COMES_BACK} RETURNING chain_id, block_number, block_hash, log_index, turn, published"
+    );
+    let AssertSqlSafe(event) = Postgres::insert(events, "event", &tail);
+    let told = insert_blocks::<Postgres>("fresh WHERE published", Lifecycle::Seen, &lane, &now);
+    AssertSqlSafe(format!(
+        "{tip},
+         fresh AS ({event}),
+         ledger AS (
+            INSERT INTO unmatched (chain_id, block_number, log_index, block_hash, since, version)
+            SELECT chain_id, block_number, log_index, block_hash, {now}, turn * 2 FROM fresh WHERE published
+            {KNOWN_AGAIN}),
+         told AS ({told})
+         SELECT (SELECT count(*) FROM tip), (SELECT count(*) FROM fresh)"
+    ))
+}
