@@ -1,6 +1,7 @@
 //! Amounts that stay exact: sums wider than 256 bits, and the one decimal form of each. Must not know locales.
 
 use alloy_primitives::{U256, U512};
+use domain::transfer::in_units;
 use serde::Serialize;
 
 /// A sum of 256-bit values. 2^256 of them fit, which no window holds.
@@ -36,19 +37,8 @@ impl Sum {
 
 impl Amount {
     fn new(raw: String, decimals: Option<u8>) -> Self {
-        let amount = decimals.map(|decimals| scaled(&raw, usize::from(decimals)));
+        let amount = decimals.map(|decimals| in_units(&raw, decimals));
         Self { raw, amount }
-    }
-}
-
-/// An integer's digits with the point moved `decimals` places to the left, without zeros at the end.
-fn scaled(raw: &str, decimals: usize) -> String {
-    let (sign, digits) = raw.strip_prefix('-').map_or(("", raw), |digits| ("-", digits));
-    let padded = format!("{digits:0>width$}", width = decimals + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - decimals);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{sign}{whole}"),
-        fraction => format!("{sign}{whole}.{fraction}"),
     }
 }
 
@@ -76,9 +66,9 @@ mod tests {
             ("-5", 3, "-0.005"),
             ("1000", 3, "1"),
         ] {
-            assert_eq!(scaled(raw, decimals), expected, "{raw} with {decimals} decimals");
+            assert_eq!(in_units(raw, decimals), expected, "{raw} with {decimals} decimals");
         }
-        let smallest = scaled("1", 77);
+        let smallest = in_units("1", 77);
         assert_eq!(smallest, format!("0.{}1", "0".repeat(76)));
     }
 

@@ -2,7 +2,7 @@
 //! token is called.
 
 use alloy_primitives::{Address, U256};
-use domain::{Content, Event, EventSchema, ParamType, Value};
+use domain::{Content, Event, EventSchema, Standard, Value};
 use store::StoredEvent;
 
 /// Which factory serves.
@@ -49,26 +49,13 @@ impl Kind {
         if kinds.all(|kind| kind == first) { first } else { Self::ContractEvent }
     }
 
-    // ERC-20 and ERC-721 share the signature and differ in whether the last parameter is a topic. Tokens older
-    // than the standards index none; where such a one is an NFT, only the parameter's name tells.
     fn of_schema(schema: &EventSchema) -> Self {
-        let [from, to, value] = &schema.params[..] else { return Self::ContractEvent };
-        let typed =
-            from.ty == ParamType::Address && to.ty == ParamType::Address && value.ty == ParamType::Uint(256);
-        if schema.anonymous || schema.name != "Transfer" || !typed {
-            return Self::ContractEvent;
-        }
-        match (from.indexed && to.indexed, value.indexed) {
-            (true, true) => Self::Erc721,
-            (_, false) if names_an_id(&value.name) => Self::Erc721,
-            (_, false) => Self::Erc20,
-            (false, true) => Self::ContractEvent,
+        match Standard::of_schema(schema) {
+            Some(Standard::Erc20) => Self::Erc20,
+            Some(Standard::Erc721) => Self::Erc721,
+            Some(Standard::Erc1155) | None => Self::ContractEvent,
         }
     }
-}
-
-fn names_an_id(name: &str) -> bool {
-    name.trim_matches('_').eq_ignore_ascii_case("tokenId")
 }
 
 impl Transfer {

@@ -1,0 +1,66 @@
+//! The events that an account's fold reads: canonical transfers that name an address. Must not know what is summed.
+
+use alloy_primitives::Address;
+use domain::{ChainId, EventSchema, Standard};
+
+use crate::{
+    Store, StoreError,
+    db::{Dialect, read, sql},
+    event::{COLUMNS, EventRow, StoredEvent, number},
+};
+
+impl Store {
+    /// Canonical transfers up to block `to` whose parameters name `address`, oldest first: one page of at most `limit`
+    /// after the place `after` (block number and log index).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn transfers_naming(
+        &self,
+        chain: ChainId,
+        address: Address,
+        to: u64,
+        after: Option<(u64, u64)>,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let schemas = self.transfer_schemas().await?;
+        let (block, log_index) = after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
+        let rows: Vec<EventRow> = read!(self, "transfers_naming", |db, D| {
+            // As the store writes addresses: checksummed, within quotes.
+            let template = format!(
+                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
+                 WHERE e.chain_id = $1 AND e.block_number <= $2 AND (e.block_number, e.log_index) > ($3, $4)
+                    AND e.canonical AND e.schema_id {{numbers:5}} AND CAST(e.params AS text) LIKE $6
+                 ORDER BY e.block_number, e.log_index LIMIT $7"
+            );
+            Ok(sqlx::query_as(sql::<D>(&template))
+                .bind(chain.0.cast_signed())
+                .bind(number(to))
+                .bind(block)
+                .bind(log_index)
+                .bind(<D as Dialect>::numbers(schemas.iter().copied()))
+                .bind(format!("%\"{}\"%", address.to_checksum(None)))
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await?)
+        })?;
+        self.stored(rows).await
+    }
+
+    // There are as many schemas as there are kinds of events in the configuration's ABIs.
+    async fn transfer_schemas(&self) -> Result<Vec<i64>, StoreError> {
+        let rows: Vec<(i32, String)> = read!(self, "schemas", |db, D| {
+            let statement = "SELECT id, CAST(schema AS text) FROM event_schema ORDER BY id";
+            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+        })?;
+        let mut transfers = Vec::new();
+        for (id, json) in rows {
+            let schema: EventSchema =
+                serde_json::from_str(&json).map_err(|error| StoreError::corrupt("schema", error))?;
+            if Standard::of_schema(&schema).is_some() {
+                transfers.push(i64::from(id));
+            }
+        }
+        Ok(transfers)
+    }
+}
