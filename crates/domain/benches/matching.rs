@@ -41,6 +41,7 @@ fn watch(number: u64) -> Watch {
         event: "Transfer".to_owned(),
         filter: Some(format!("to == {} and value >= {number}", account(number))),
         strategy: Strategy::Immediate,
+        telling: domain::Telling::default(),
         deliver_at: DeliverAt::Seen,
         paused: false,
         from_file: false,

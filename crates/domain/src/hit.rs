@@ -45,16 +45,23 @@ impl HitState {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// Whether a hit may go from `self` to `next`. An orphaned hit comes back when its transaction is mined again.
+    /// Whether a hit may go from `self` to `next`; staying is no step. An orphaned hit comes back when its transaction is
+    /// mined again, and what was told stays told: whether it is still true is a correction's matter, not a state.
+    ///
+    /// This is the rule; the store's trigger `hit_state_follows_the_ledger` holds everybody to it.
     pub const fn may_become(self, next: Self) -> bool {
         use HitState::{Dead, Notified, Orphaned, Pending, Suppressed, Waiting};
         match self {
-            Waiting => matches!(next, Pending | Orphaned | Suppressed | Notified),
+            Waiting => matches!(next, Pending | Notified | Orphaned | Suppressed),
             Pending => matches!(next, Notified | Orphaned | Suppressed | Dead),
             Orphaned => matches!(next, Waiting | Pending),
-            Dead => matches!(next, Pending),
-            Notified | Suppressed => false,
+            Notified | Suppressed | Dead => false,
         }
+    }
+
+    /// Whether nothing more is due to a hit in this state, unless its transaction is mined again.
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Notified | Self::Orphaned | Self::Suppressed | Self::Dead)
     }
 }
 

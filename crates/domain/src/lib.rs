@@ -8,30 +8,40 @@
 //! *watch* is a person's standing interest, a *hit* is one event that satisfied one watch, a *channel* is a
 //! delivery medium and a *target* a recipient's address on one.
 
+pub mod account;
 pub mod block;
+pub mod budget;
 pub mod canonical;
 pub mod children;
 pub mod confirmation;
 pub mod contract;
+pub mod crash;
 pub mod event;
 pub mod filter;
 pub mod fold;
+pub mod grouping;
 pub mod hit;
 pub mod ids;
+pub mod local;
 pub mod matching;
 pub mod message;
 pub mod notification;
 pub mod outside;
+pub mod quiet;
 pub mod recipient;
 pub mod redact;
 pub mod retry;
+pub mod schedule;
 pub mod schema;
 pub mod suggest;
+pub mod timing;
+pub mod transfer;
 pub mod value;
 pub mod watch;
 pub mod window;
 
 pub use block::{BlockRef, Header, Heads};
+pub use budget::Budget;
 pub use children::{Children, FactoryRule};
 pub use contract::{Catalog, Contract, StartBlock};
 pub use event::{Content, Event, Finality, Origin, RawLog};
@@ -47,9 +57,13 @@ pub use outside::{
     Consumer, DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Proof, ProviderStatus,
     Providers, Publisher, Receipt, Wake, WindowAdd, WindowKey,
 };
+pub use quiet::QuietHours;
 pub use recipient::{Recipient, Target, TargetUrl};
 pub use redact::redact_url;
+pub use schedule::Schedule;
 pub use schema::{EventParam, EventSchema, Field, ParamType};
+pub use timing::Held;
+pub use transfer::{Standard, Transfer, transfers};
 pub use value::{Fields, Value};
-pub use watch::{DeliverAt, Strategy, Watch};
+pub use watch::{DeliverAt, Strategy, Telling, Watch};
 pub use window::WindowRule;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RecipientId, TargetName, redact_url};
+use crate::{RecipientId, TargetName, budget::Budget, quiet::QuietHours, redact_url};
 
 /// A person or system that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,10 @@ pub struct Recipient {
     pub locale: String,
     /// IANA time zone name.
     pub timezone: String,
+    /// When only what is critical is told, by the clocks of that zone.
+    pub quiet_hours: Option<QuietHours>,
+    /// How many notifications there are at most, corrections and what is critical aside.
+    pub at_most: Option<Budget>,
     /// Whether it came from the configuration file, which then owns it.
     pub from_file: bool,
 }

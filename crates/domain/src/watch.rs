@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractName, RecipientId, WatchId, window::WindowRule};
+use crate::{ContractName, RecipientId, WatchId, schedule::Schedule, window::WindowRule};
 
 /// One `[[watch]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Watch {
     pub filter: Option<String>,
     /// One notification per hit, or one per window.
     pub strategy: Strategy,
+    /// When a digest is told, what it is of, and what passes quiet hours.
+    #[serde(flatten)]
+    pub telling: Telling,
     /// How sure the event must be.
     pub deliver_at: DeliverAt,
     /// A paused watch makes no hits.
@@ -39,6 +42,29 @@ pub enum Strategy {
     Immediate,
     /// Hits of a window together.
     Digest(WindowRule),
+}
+
+/// What a watch asks for beyond its strategy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Telling {
+    /// Whether a digest tells its first hit at once, after a time in which it had nothing to tell.
+    #[serde(skip_serializing_if = "is_false")]
+    pub leading: bool,
+    /// When a digest is told, in its recipient's zone; its window does not matter then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// Whose values a digest gathers for, each of them by itself: `address`, `tx_hash`, or parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group_by: Vec<String>,
+    /// Whether its recipient is told in quiet hours too, and whatever the budget.
+    #[serde(skip_serializing_if = "is_false")]
+    pub critical: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// How sure an event must be before its recipient is told.

@@ -21,6 +21,10 @@ pub struct WindowRule {
     pub slide: bool,
 }
 
+/// From what length on windows are spread: by up to a twentieth, in this many parts.
+const SPREAD_FROM: Duration = Duration::from_secs(300);
+const SPREAD_PARTS: u32 = 1_000;
+
 /// An open window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowState {
@@ -38,6 +42,30 @@ impl WindowRule {
     /// A window that is due at once: how the sweep adds what the timer index lost.
     pub const NOW: Self =
         Self { window: Duration::ZERO, max_wait: Duration::ZERO, max_count: u32::MAX, slide: false };
+
+    /// A window that is due at one moment, whoever joins it; in the past, now.
+    pub fn until(due: Timestamp, now: Timestamp) -> Self {
+        // Whole milliseconds, in which the timer indexes count.
+        let millis = due.as_millisecond().saturating_sub(now.as_millisecond());
+        let window = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+        Self { window, max_wait: Duration::MAX, max_count: u32::MAX, slide: false }
+    }
+
+    /// The same window, closed a little earlier, so that not all that were opened by one block close at one moment. The
+    /// same key always gives the same. A short window stays as it is: nobody waits behind it for long.
+    #[must_use]
+    pub fn spread(self, key: &str) -> Self {
+        if self.slide || self.window < SPREAD_FROM {
+            return self;
+        }
+        // FNV-1a: stable over releases and processes.
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let parts = u32::try_from((hash >> 32) % u64::from(SPREAD_PARTS)).unwrap_or_default();
+        let earlier = self.window / 20 / SPREAD_PARTS * parts;
+        Self { window: self.window.saturating_sub(earlier), ..self }
+    }
 
     /// The window after `joining` new hits came at `now`; `before` is `None` for the first.
     ///

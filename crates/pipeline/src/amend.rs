@@ -101,7 +101,9 @@ impl Amend {
             changed: amendment.changed as u64,
             now: self.deps.clock.now(),
         };
+        domain::crash_point!("amend.before_commit");
         self.deps.store.commit_correction(&correct).await?;
+        domain::crash_point!("amend.committed");
         tracing::info!(notification = %id, revision = bundle.notification.revision, left = amendment.inside.len(), "corrected");
         Ok(true)
     }

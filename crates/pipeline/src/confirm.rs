@@ -4,15 +4,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{
-    ChainId, Clock, Debouncer, DeliverAt, HitId, Strategy, Watch, WatchId, confirmation::released_up_to,
-};
-use store::{Bundle, HitRow, Store};
+use domain::{ChainId, Clock, Debouncer, DeliverAt, Watch, WatchId, confirmation::released_up_to};
+use store::{HitRow, Store};
 
 use crate::{
     Bell, Progress, Room, RoomError,
-    matching::due_hint,
-    notify::{Notifier, in_chain_order, window_adds},
+    notify::{Notifier, in_chain_order},
+    planning::{Found, Planner, window_adds},
 };
 
 /// Limits of the release.
@@ -93,28 +91,34 @@ impl Confirm {
     async fn release_of(&self, watch: &Watch, rows: Vec<HitRow>) -> Result<u64, RoomError> {
         let now = self.deps.clock.now();
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let groups: HashMap<_, _> = rows.iter().map(|row| (row.hit.id, row.group.clone())).collect();
         let events = self.deps.store.events_by_keys(&keys).await?;
-        let (ids, events) = in_chain_order(rows, events);
-        let mut pending: Vec<HitId> = Vec::new();
-        let mut immediate: Vec<(HitId, Bundle)> = Vec::new();
-        match watch.strategy {
-            Strategy::Digest(_) => pending = ids,
-            Strategy::Immediate => {
-                let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
-                for (id, stored) in ids.into_iter().zip(&events) {
-                    let one = std::slice::from_ref(stored);
-                    immediate.push((id, self.deps.notifier.bundle(watch, &audience, one, id).await?));
-                }
-            }
-        }
-        let outcome = self.deps.store.release_hits(&pending, &immediate, due_hint(watch, now), now).await?;
-        let joining: Vec<_> = outcome.pending.iter().map(|hit| (*hit, &watch.recipient, watch)).collect();
-        if !joining.is_empty() {
-            self.deps.debouncer.add(window_adds(&joining, now)).await?;
+        let (ids, events) = in_chain_order(&rows, events);
+        let found = |(id, stored)| Found {
+            id,
+            watch,
+            stored,
+            group: groups.get(&id).cloned().unwrap_or_default(),
+            sure: true,
+        };
+        let found: Vec<_> = ids.iter().copied().zip(&events).map(found).collect();
+        let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
+        let (store, notifier) = (&self.deps.store, self.deps.notifier.as_ref());
+        let planned = Planner { store, notifier, audience: &audience, now }.plans(&found).await?;
+        let plans: Vec<_> =
+            ids.iter().zip(&planned).map(|(id, planned)| (*id, planned.plan.clone())).collect();
+        domain::crash_point!("confirm.before_release");
+        let outcome = self.deps.store.release_hits(&plans, now).await?;
+        domain::crash_point!("confirm.released");
+        let planned: HashMap<_, _> = ids.iter().copied().zip(&planned).collect();
+        let adds = window_adds(&outcome.pending, &planned, now);
+        if !adds.is_empty() {
+            self.deps.debouncer.add(adds).await?;
         }
         if outcome.notified > 0 {
             self.deps.relay.ring();
         }
+        domain::crash_point!("confirm.joined");
         metrics::counter!("chainbell_notifications_total").increment(outcome.notified);
         Ok(outcome.pending.len() as u64 + outcome.notified)
     }

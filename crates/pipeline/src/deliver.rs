@@ -120,6 +120,7 @@ impl Deliver {
             .lease_due_deliveries(&self.deps.owner, now, self.config.grace, self.config.lease, free)
             .await?;
         let count = due.len();
+        domain::crash_point!("deliver.swept", count > 0);
         self.start(due);
         Ok(count)
     }
@@ -142,9 +143,11 @@ impl Room for Deliver {
             let leased = store
                 .lease_deliveries_of(notification, &channel, &self.deps.owner, now, self.config.lease)
                 .await?;
+            domain::crash_point!("deliver.leased");
             self.start(leased);
             // From here on the lease holds the delivery, and the sweep finds it when we die.
             self.deps.consumer.ack(std::slice::from_ref(&message.token)).await?;
+            domain::crash_point!("deliver.acked");
         }
         worked |= self.sweep().await? > 0;
         Ok(if worked { Progress::Worked } else { Progress::Idle })
@@ -183,6 +186,7 @@ async fn attempt(
 ) -> Result<(), StoreError> {
     let LeasedDelivery { delivery, notification, target, first } = leased;
     let started = deps.clock.now();
+    domain::crash_point!("deliver.before_send");
     let sent = match (deps.channels.get(delivery.channel.as_str()), target) {
         (_, None) => Err(ChannelError::Permanent { detail: "the target was removed".to_owned() }),
         (None, _) => {
@@ -194,6 +198,7 @@ async fn attempt(
             channel.send(&Outgoing { delivery: id, notification, target, attempt: number, first }).await
         }
     };
+    domain::crash_point!("deliver.sent");
     let finished = deps.clock.now();
     let (detail, outcome) = judge(sent, retry, delivery.tries, finished);
     let word = match &outcome {
@@ -206,7 +211,9 @@ async fn attempt(
     tracing::debug!(delivery = %delivery.id, channel = delivery.channel, outcome = word, "{detail}");
     deps.store
         .finish_attempt(delivery.id, &deps.owner, &Attempt { started, finished, detail }, &outcome)
-        .await
+        .await?;
+    domain::crash_point!("deliver.recorded");
+    Ok(())
 }
 
 fn judge(

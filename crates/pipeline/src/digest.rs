@@ -1,16 +1,24 @@
-//! Closes windows that are due. Owns the order claim, fence, ack and the sweep that makes the timer index
-//! expendable; must not know how hits came about.
+//! Closes windows that are due, or puts them off where their recipient is to be left alone. Owns the order claim, fence,
+//! ack and the sweep that makes the timer index expendable; must not know how hits came about.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use domain::{Claim, Clock, Debouncer, HitId, HitState, WindowAdd, WindowKey, WindowRule};
+use domain::{
+    Claim, Clock, Debouncer, Held, HitId, HitState, Watch, WindowAdd, WindowKey, WindowRule,
+    timing::{Attention, free_from},
+};
 use jiff::{SignedDuration, Timestamp};
-use store::{Closed, Store};
+use store::{Closed, HitRow, Hold, Store, WindowSpend};
 
 use crate::{
     Bell, Progress, Room, RoomError,
-    notify::{Notifier, in_chain_order},
+    notify::{Audience, Notifier, in_chain_order},
+    planning::spend,
 };
 
 /// Limits of the digest.
@@ -74,6 +82,15 @@ pub struct Digest {
 
 const CHANGED_MAX: usize = 5;
 
+/// A window that is being closed.
+struct Closing<'a> {
+    window: &'a WindowKey,
+    watch: &'a Watch,
+    audience: &'a Audience,
+    attention: Attention,
+    now: Timestamp,
+}
+
 impl Digest {
     /// A digest room.
     pub const fn new(deps: DigestDeps, config: DigestConfig) -> Self {
@@ -85,6 +102,7 @@ impl Digest {
     /// # Errors
     /// See [`RoomError`]; the window is claimed again when its lease ends.
     pub async fn close(&self, claim: &Claim) -> Result<(), RoomError> {
+        domain::crash_point!("digest.claimed");
         let members = self.members(claim).await?;
         if claim.claims > self.config.claims_max {
             let reason = format!("its window could not be closed in {} tries", claim.claims - 1);
@@ -100,6 +118,7 @@ impl Digest {
         Ok(self.deps.debouncer.release(claim, self.deps.clock.now(), Duration::from_secs(1)).await?)
     }
 
+    // `Notified` is said of a window with nothing to tell, too, and of one whose hits are told later.
     async fn tell(&self, claim: &Claim, members: &[HitId]) -> Result<Closed, RoomError> {
         let mut pending = Vec::with_capacity(members.len());
         for page in members.chunks(self.config.page) {
@@ -110,28 +129,107 @@ impl Digest {
         let Some(watch) = self.deps.store.watch(&watch_id).await? else {
             let ids: Vec<_> = pending.iter().map(|row| row.hit.id).collect();
             self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
+            self.deps.store.forget_held_window(&claim.key).await?;
             return Ok(Closed::Notified);
         };
+        let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
+        let attention = audience.attention(&watch.recipient);
+        let now = self.deps.clock.now();
+        let closing = Closing { window: &claim.key, watch: &watch, audience: &audience, attention, now };
+        // The sweep brings a window forward for what is overdue in it. What has a moment of its own keeps it.
+        let (early, due): (Vec<_>, Vec<_>) = pending.into_iter().partition(|row| closing.is_early(row));
+        let closed = self.tell_due(&closing, due).await?;
+        if closed == Closed::Notified {
+            self.put_back(&claim.key, &early, now).await?;
+        }
+        Ok(closed)
+    }
+
+    async fn tell_due(&self, closing: &Closing<'_>, pending: Vec<HitRow>) -> Result<Closed, RoomError> {
+        let Closing { window, watch, audience, attention, now } = closing;
+        if pending.is_empty() {
+            if attention.at_most.is_some() {
+                self.deps.store.forget_held_window(window).await?;
+            }
+            return Ok(Closed::Notified);
+        }
+        if let (until, Some(why)) = self.put_off_until(closing).await? {
+            return self.put_off(closing, &pending, (until, why)).await;
+        }
         let mut events = Vec::with_capacity(pending.len());
         for page in pending.chunks(self.config.page) {
             let keys: Vec<_> = page.iter().map(|row| row.key).collect();
             events.extend(self.deps.store.events_by_keys(&keys).await?);
         }
         events.sort_by_key(|stored| (stored.event.chain, stored.event.block.number, stored.event.log_index));
-        let orphaned = pending.len();
-        let (hits, events) = in_chain_order(pending, events);
-        let Some(least) = hits.iter().min().copied() else {
-            // Nothing is pending, or what is pending was orphaned and matching is about to say so.
-            return Ok(if orphaned == 0 { Closed::Notified } else { Closed::Changed });
-        };
-        let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
-        let bundle = self.deps.notifier.bundle(&watch, &audience, &events, least).await?;
-        let closed = self.deps.store.close_window(&hits, &bundle, self.deps.clock.now()).await?;
-        if closed == Closed::Notified {
-            self.deps.relay.ring();
-            metrics::counter!("chainbell_notifications_total").increment(1);
+        let (hits, events) = in_chain_order(&pending, events);
+        // What is left out was orphaned, and matching is about to say so.
+        let Some(least) = hits.iter().min().copied() else { return Ok(Closed::Changed) };
+        let told: HashSet<_> = hits.iter().collect();
+        let held = pending.iter().filter(|row| told.contains(&row.hit.id)).filter_map(|row| row.held);
+        let bundle = self.deps.notifier.digest(watch, audience, (&events, least), held).await?;
+        domain::crash_point!("digest.before_close");
+        let since = pending.iter().map(|row| row.created_at).min().unwrap_or(*now);
+        let cost = spend(watch, attention, *now);
+        let cost = cost.map(|spend| WindowSpend { spend, window: (*window).clone(), since });
+        let closed = self.deps.store.close_window(&hits, &bundle, cost.as_ref(), *now).await?;
+        domain::crash_point!("digest.closed");
+        match (closed, cost) {
+            (Closed::Spent, Some(cost)) => {
+                return self.put_off(closing, &pending, (cost.spend.next, Held::Budget)).await;
+            }
+            (Closed::Notified, _) => {
+                self.deps.relay.ring();
+                metrics::counter!("chainbell_notifications_total").increment(1);
+            }
+            _ => {}
         }
         Ok(closed)
+    }
+
+    /// When the window may be told, and why not now. A budget that is spent is seen here, before a text is made for nothing;
+    /// that it is not overdrawn is the store's to see to.
+    async fn put_off_until(&self, closing: &Closing<'_>) -> Result<(Timestamp, Option<Held>), RoomError> {
+        let Closing { watch, attention, now, .. } = closing;
+        let limited = attention.at_most.is_some() && !watch.telling.critical;
+        let asked = if limited { std::slice::from_ref(&watch.recipient) } else { &[] };
+        let counted = self.deps.store.budgets_spent(asked).await?;
+        let spent = counted.get(&watch.recipient).and_then(|counted| attention.spent_period(*counted, *now));
+        Ok(free_from(watch, attention, spent, *now))
+    }
+
+    // The rows first, then the window's next generation, then the ack: whoever comes after a crash in between finds the
+    // claimed window again, and its hits pending.
+    async fn put_off(
+        &self,
+        closing: &Closing<'_>,
+        pending: &[HitRow],
+        (due, why): (Timestamp, Held),
+    ) -> Result<Closed, RoomError> {
+        let Closing { window, watch, now, .. } = closing;
+        let hits: Vec<_> = pending.iter().map(|row| row.hit.id).collect();
+        let since = pending.iter().map(|row| row.created_at).min().unwrap_or(*now);
+        let hold = Hold { window, recipient: &watch.recipient, hits: &hits, since, due, why };
+        self.deps.store.hold_window(&hold).await?;
+        let rule = WindowRule::until(due, *now);
+        tracing::debug!(%window, hits = hits.len(), until = %due, why = why.as_str(), "the window is put off");
+        metrics::counter!("chainbell_hits_held_total", "reason" => why.as_str()).increment(hits.len() as u64);
+        self.deps.debouncer.add(vec![WindowAdd { key: (*window).clone(), rule, hits, now: *now }]).await?;
+        Ok(Closed::Notified)
+    }
+
+    async fn put_back(&self, window: &WindowKey, rows: &[HitRow], now: Timestamp) -> Result<(), RoomError> {
+        let mut by_due: BTreeMap<Timestamp, Vec<HitId>> = BTreeMap::new();
+        for row in rows {
+            by_due.entry(row.hit.due_hint).or_default().push(row.hit.id);
+        }
+        let add =
+            |(due, hits)| WindowAdd { key: window.clone(), rule: WindowRule::until(due, now), hits, now };
+        let adds: Vec<_> = by_due.into_iter().map(add).collect();
+        if !adds.is_empty() {
+            self.deps.debouncer.add(adds).await?;
+        }
+        Ok(())
     }
 
     async fn members(&self, claim: &Claim) -> Result<Vec<HitId>, RoomError> {
@@ -161,16 +259,16 @@ impl Digest {
         let overdue = self.deps.store.overdue_hits(before, next, self.config.sweep_batch).await?;
         if overdue.is_empty() {
             self.swept = Some(now);
+            self.deps.store.prune_windows(now, self.config.sweep_batch).await?;
             return Ok(0);
         }
-        let mut adds: Vec<WindowAdd> = Vec::new();
+        domain::crash_point!("digest.sweep.marked");
+        let mut by_window: HashMap<WindowKey, Vec<HitId>> = HashMap::new();
         for row in &overdue {
-            let key = WindowKey::new(&row.recipient, &row.hit.watch);
-            match adds.iter_mut().find(|add| add.key == key) {
-                Some(add) => add.hits.push(row.hit.id),
-                None => adds.push(WindowAdd { key, rule: WindowRule::NOW, hits: vec![row.hit.id], now }),
-            }
+            by_window.entry(row.window()).or_default().push(row.hit.id);
         }
+        let add = |(key, hits)| WindowAdd { key, rule: WindowRule::NOW, hits, now };
+        let adds: Vec<_> = by_window.into_iter().map(add).collect();
         tracing::info!(
             hits = overdue.len(),
             windows = adds.len(),
@@ -178,7 +276,14 @@ impl Digest {
         );
         metrics::counter!("chainbell_swept_hits_total").increment(overdue.len() as u64);
         self.deps.debouncer.add(adds).await?;
+        domain::crash_point!("digest.sweep.put_back");
         Ok(overdue.len())
+    }
+}
+
+impl Closing<'_> {
+    fn is_early(&self, row: &HitRow) -> bool {
+        self.watch.telling.schedule.is_some() && row.hit.due_hint > self.now
     }
 }
 
@@ -189,6 +294,7 @@ impl Room for Digest {
         let claims = self.deps.debouncer.claim(now, self.config.claims, self.config.lease).await?;
         for claim in &claims {
             self.close(claim).await?;
+            domain::crash_point!("digest.acked");
         }
         let swept = self.sweep().await?;
         Ok(if claims.is_empty() && swept == 0 { Progress::Idle } else { Progress::Worked })

@@ -54,6 +54,7 @@ impl Room for Finality {
         for (chain, name) in &self.chains {
             let told = self.store.tell_finalized(*chain, name, self.config.batch, self.clock.now()).await?;
             if told.events > 0 {
+                domain::crash_point!("finality.told");
                 self.relay.ring();
             }
             if !told.done {

@@ -12,16 +12,17 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin,
-    RecipientId, Strategy, Watch,
+    BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin, Watch,
     confirmation::{ChainView, is_due},
+    grouping,
 };
 use jiff::{SignedDuration, Timestamp};
 use store::{EventKey, NewHit, Store, StoredEvent};
 
 use crate::{
     Bell, Progress, Room, RoomError,
-    notify::{Audience, Notifier, window_adds},
+    notify::Notifier,
+    planning::{Found, Planned, Planner, window_adds},
     watches::Watches,
 };
 
@@ -93,20 +94,29 @@ impl Matching {
         let events = self.deps.store.events_by_keys(keys).await?;
         let (canonical, orphans): (Vec<_>, Vec<_>) = events.into_iter().partition(StoredEvent::is_canonical);
         self.deps.store.orphan_hits(&orphans).await?;
+        domain::crash_point!("matching.orphaned", !orphans.is_empty());
         let matched = self.matched(&canonical);
         let audience =
             self.deps.notifier.audience(matched.iter().map(|(_, watch)| watch.recipient.clone())).await?;
         let views = self.views(&matched).await?;
-        let mut hits = Vec::with_capacity(matched.len());
-        for (stored, watch) in &matched {
-            let view = views.get(&stored.event.chain).copied().unwrap_or_default();
-            hits.push(self.hit(stored, watch, &view, &audience).await?);
+        let found: Vec<_> = matched.iter().map(|(stored, watch)| found(stored, watch, &views)).collect();
+        let now = self.deps.clock.now();
+        let (store, notifier) = (&self.deps.store, self.deps.notifier.as_ref());
+        let planned = Planner { store, notifier, audience: &audience, now }.plans(&found).await?;
+        let hits: Vec<_> =
+            found.iter().zip(&planned).map(|(found, planned)| new_hit(found, planned)).collect();
+        domain::crash_point!("matching.before_commit", !hits.is_empty());
+        let outcome = self.deps.store.commit_hits(&canonical, &hits, now).await?;
+        domain::crash_point!("matching.committed", !hits.is_empty());
+        let planned: HashMap<_, _> = hits.iter().map(|hit| hit.id).zip(&planned).collect();
+        let adds = window_adds(&outcome.pending, &planned, now);
+        if !adds.is_empty() {
+            self.deps.debouncer.add(adds).await?;
         }
-        let outcome = self.deps.store.commit_hits(&canonical, &hits, self.deps.clock.now()).await?;
-        self.join_windows(&outcome.pending, &hits, &matched).await?;
         if outcome.notified > 0 {
             self.deps.relay.ring();
         }
+        domain::crash_point!("matching.joined", !hits.is_empty());
         metrics::counter!("chainbell_hits_total").increment(hits.len() as u64);
         metrics::counter!("chainbell_notifications_total").increment(outcome.notified);
         Ok(())
@@ -139,53 +149,6 @@ impl Matching {
         Ok(views)
     }
 
-    async fn hit(
-        &self,
-        stored: &StoredEvent,
-        watch: &Watch,
-        view: &ChainView,
-        audience: &Audience,
-    ) -> Result<NewHit, RoomError> {
-        let id = HitId::derive(stored.event.logical, &watch.id);
-        let due = is_due(watch.deliver_at, stored.event.block.number, view);
-        let immediate = match watch.strategy {
-            Strategy::Immediate if due => {
-                Some(self.deps.notifier.bundle(watch, audience, std::slice::from_ref(stored), id).await?)
-            }
-            _ => None,
-        };
-        Ok(NewHit {
-            id,
-            watch: watch.id.clone(),
-            recipient: watch.recipient.clone(),
-            logical: stored.event.logical,
-            key: EventKey::of(&stored.event),
-            deliver_at: watch.deliver_at,
-            state: if due { HitState::Pending } else { HitState::Waiting },
-            due_hint: due_hint(watch, self.deps.clock.now()),
-            immediate,
-        })
-    }
-
-    async fn join_windows(
-        &self,
-        pending: &[HitId],
-        hits: &[NewHit],
-        matched: &[(&StoredEvent, Arc<Watch>)],
-    ) -> Result<(), RoomError> {
-        let pending: HashSet<_> = pending.iter().collect();
-        let joining: Vec<(HitId, &RecipientId, &Watch)> = hits
-            .iter()
-            .zip(matched)
-            .filter(|(hit, _)| pending.contains(&hit.id))
-            .map(|(hit, (_, watch))| (hit.id, &hit.recipient, watch.as_ref()))
-            .collect();
-        if !joining.is_empty() {
-            self.deps.debouncer.add(window_adds(&joining, self.deps.clock.now())).await?;
-        }
-        Ok(())
-    }
-
     async fn sweep(&mut self) -> Result<bool, RoomError> {
         let now = self.deps.clock.now();
         let every = SignedDuration::try_from(self.config.sweep).unwrap_or(SignedDuration::ZERO);
@@ -201,6 +164,7 @@ impl Matching {
             return Ok(false);
         }
         tracing::info!(events = keys.len(), "matching events whose message did not come");
+        domain::crash_point!("matching.sweep");
         self.handle(&keys).await?;
         Ok(true)
     }
@@ -214,6 +178,7 @@ impl Room for Matching {
         if incoming.is_empty() {
             return Ok(if self.sweep().await? { Progress::Worked } else { Progress::Idle });
         }
+        domain::crash_point!("matching.fetched");
         let mut keys = Vec::with_capacity(incoming.len());
         for message in &incoming {
             match key_of(message) {
@@ -228,6 +193,7 @@ impl Room for Matching {
         self.handle(&keys).await?;
         let tokens: Vec<_> = incoming.into_iter().map(|message| message.token).collect();
         self.deps.consumer.ack(&tokens).await?;
+        domain::crash_point!("matching.acked");
         Ok(Progress::Worked)
     }
 
@@ -235,15 +201,29 @@ impl Room for Matching {
     async fn rest(&mut self) {}
 }
 
-/// When a hit's window should have closed at the latest.
-pub(crate) fn due_hint(watch: &Watch, now: Timestamp) -> Timestamp {
-    let wait = match watch.strategy {
-        Strategy::Immediate => Duration::ZERO,
-        Strategy::Digest(rule) if rule.slide => rule.max_wait.max(rule.window),
-        Strategy::Digest(rule) => rule.window,
-    };
-    now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX))
-        .unwrap_or(Timestamp::MAX)
+fn found<'m>(stored: &'m StoredEvent, watch: &'m Watch, views: &HashMap<ChainId, ChainView>) -> Found<'m> {
+    let view = views.get(&stored.event.chain).copied().unwrap_or_default();
+    Found {
+        id: HitId::derive(stored.event.logical, &watch.id),
+        watch,
+        stored,
+        group: grouping::key(&watch.telling.group_by, &stored.event),
+        sure: is_due(watch.deliver_at, stored.event.block.number, &view),
+    }
+}
+
+fn new_hit(found: &Found<'_>, planned: &Planned) -> NewHit {
+    NewHit {
+        id: found.id,
+        watch: found.watch.id.clone(),
+        recipient: found.watch.recipient.clone(),
+        logical: found.stored.event.logical,
+        key: EventKey::of(&found.stored.event),
+        deliver_at: found.watch.deliver_at,
+        state: if found.sure { HitState::Pending } else { HitState::Waiting },
+        group: found.group.clone(),
+        plan: planned.plan.clone(),
+    }
 }
 
 fn key_of(incoming: &Incoming) -> Option<EventKey> {

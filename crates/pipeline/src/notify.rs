@@ -7,17 +7,18 @@ use std::{
 };
 
 use domain::{
-    ChainId, ChainName, Clock, Delivery, DeliveryId, DeliveryState, EventId, Finality, HitId, Notification,
-    NotificationId, NotificationState, Recipient, RecipientId, Strategy, Target, Watch, WindowAdd, WindowKey,
+    ChainId, ChainName, Clock, Delivery, DeliveryId, DeliveryState, EventId, Finality, Held, HitId,
+    Notification, NotificationId, NotificationState, Recipient, RecipientId, Target, Watch,
     message::send_message,
     notification::{MAX_EVENTS, Span},
+    timing::Attention,
 };
 use serde_json::json;
 use store::{Bundle, Doubtful, HitRow, Store, StoreError, StoredEvent};
 
 use crate::{
     RoomError,
-    factory::{Amendment, Before, Factories, Text, Told},
+    factory::{Amendment, Before, Factories, Gathered, Text, Told},
     tokens::Tokens,
 };
 
@@ -36,6 +37,16 @@ pub struct Notifier {
 pub struct Audience {
     recipients: HashMap<RecipientId, Recipient>,
     targets: HashMap<RecipientId, Vec<Target>>,
+}
+
+impl Audience {
+    /// When a recipient may be told. One that is gone may be told at any time: nobody hears it.
+    pub fn attention(&self, id: &RecipientId) -> Attention {
+        match self.recipients.get(id) {
+            Some(recipient) => Attention::of(recipient),
+            None => Attention::of(&unknown_recipient(id)),
+        }
+    }
 }
 
 impl Notifier {
@@ -69,8 +80,7 @@ impl Notifier {
         Ok(Audience { recipients, targets })
     }
 
-    /// The notification about `events`, oldest first and not empty, which are the hits whose least id is
-    /// `least_hit`.
+    /// The notification that tells of one hit at once.
     ///
     /// # Errors
     /// See [`StoreError`]. A template of the user's that fails is replaced by the plainest text, and logged.
@@ -79,7 +89,34 @@ impl Notifier {
         watch: &Watch,
         audience: &Audience,
         events: &[StoredEvent],
-        least_hit: HitId,
+        hit: HitId,
+    ) -> Result<Bundle, RoomError> {
+        self.make(watch, audience, (events, hit), Gathered::of(watch, events, []), None).await
+    }
+
+    /// The notification of a window about `events`, oldest first and not empty, which are the hits whose least id is
+    /// `least_hit`. `held` says of those that waited longer than their watch asks for why they did.
+    ///
+    /// # Errors
+    /// As [`Notifier::bundle`].
+    pub async fn digest(
+        &self,
+        watch: &Watch,
+        audience: &Audience,
+        (events, least_hit): (&[StoredEvent], HitId),
+        held: impl IntoIterator<Item = Held>,
+    ) -> Result<Bundle, RoomError> {
+        let gathered = Gathered::of(watch, events, held);
+        self.make(watch, audience, (events, least_hit), gathered, Some(span(events))).await
+    }
+
+    async fn make(
+        &self,
+        watch: &Watch,
+        audience: &Audience,
+        (events, least_hit): (&[StoredEvent], HitId),
+        gathered: Gathered,
+        window: Option<Span>,
     ) -> Result<Bundle, RoomError> {
         let now = self.clock.now();
         let chain = events.first().map_or(ChainId(0), |stored| stored.event.chain);
@@ -96,7 +133,7 @@ impl Notifier {
         };
         let chain_name = self.chain_name(chain)?;
         let told = Told { watch, recipient, chain: &chain_name, events, tokens: &tokens };
-        let text = self.factories.render(&told);
+        let text = self.factories.render_gathered(&told, &gathered);
         let text = text.unwrap_or_else(|error| {
             tracing::error!(watch = %watch.id, "{error}; the notification says only how many events there were");
             let title = format!("{}: {}", watch.id, events.len());
@@ -112,7 +149,7 @@ impl Notifier {
             title: text.title,
             body: text.body,
             count: events.len() as u64,
-            window: matches!(watch.strategy, Strategy::Digest(_)).then(|| span(events)),
+            window,
             facts: text.facts,
             events: newest(events),
             finality: events.iter().map(|stored| stored.finality).min().unwrap_or(Finality::Seen).to_string(),
@@ -151,7 +188,10 @@ impl Notifier {
             Notification { events: Vec::new(), state: NotificationState::Retracted, ..none }
         } else {
             // Its least hit is of no interest: the id is the correction's.
-            let now = self.bundle(watch, &audience, events, HitId(doubtful.first.id.0)).await?.notification;
+            let inside = doubtful.hits.iter().filter(|hit| hit.told.gone_since.is_none());
+            let told = (events, HitId(doubtful.first.id.0));
+            let held = inside.filter_map(|hit| hit.held);
+            let now = self.digest(watch, &audience, told, held).await?.notification;
             let text =
                 Text { kind: "", title: now.title.clone(), body: now.body.clone(), facts: now.facts.clone() };
             let text = self.factories.corrected(&amendment, &text, now.count).unwrap_or(text);
@@ -208,20 +248,8 @@ impl Notifier {
     }
 }
 
-/// The windows that hits join, one per recipient and watch.
-pub(crate) fn window_adds(hits: &[(HitId, &RecipientId, &Watch)], now: jiff::Timestamp) -> Vec<WindowAdd> {
-    let mut adds: HashMap<WindowKey, WindowAdd> = HashMap::new();
-    for (hit, recipient, watch) in hits {
-        let Strategy::Digest(rule) = watch.strategy else { continue };
-        let key = WindowKey::new(recipient, &watch.id);
-        let add = adds.entry(key.clone()).or_insert_with(|| WindowAdd { key, rule, hits: Vec::new(), now });
-        add.hits.push(*hit);
-    }
-    adds.into_values().collect()
-}
-
 /// Events in chain order with the hits that brought them; hits whose event is not canonical are left out.
-pub(crate) fn in_chain_order(hits: Vec<HitRow>, events: Vec<StoredEvent>) -> (Vec<HitId>, Vec<StoredEvent>) {
+pub(crate) fn in_chain_order(hits: &[HitRow], events: Vec<StoredEvent>) -> (Vec<HitId>, Vec<StoredEvent>) {
     let by_id: HashMap<EventId, HitId> = hits.iter().map(|row| (row.hit.event, row.hit.id)).collect();
     events
         .into_iter()
@@ -231,7 +259,14 @@ pub(crate) fn in_chain_order(hits: Vec<HitRow>, events: Vec<StoredEvent>) -> (Ve
 }
 
 fn unknown_recipient(id: &RecipientId) -> Recipient {
-    Recipient { id: id.clone(), locale: "en".to_owned(), timezone: "UTC".to_owned(), from_file: false }
+    Recipient {
+        id: id.clone(),
+        locale: "en".to_owned(),
+        timezone: "UTC".to_owned(),
+        quiet_hours: None,
+        at_most: None,
+        from_file: false,
+    }
 }
 
 fn span(events: &[StoredEvent]) -> Span {

@@ -1,7 +1,7 @@
 //! Corrections: notifications that say what the chain no longer says. Owns the comparison of what recipients believe
 //! with where events are, and the one transaction that settles it; must not know what a correction says.
 
-use domain::{ChainId, HitId, Notification, NotificationId, TargetName, fold::Told};
+use domain::{ChainId, Held, HitId, Notification, NotificationId, TargetName, fold::Told};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -21,6 +21,8 @@ pub struct ToldHit {
     pub told: Told,
     /// Where its event is, or was last.
     pub key: EventKey,
+    /// Why it was told later than its watch asked for.
+    pub held: Option<Held>,
 }
 
 /// A notification that may have to be corrected.
@@ -51,7 +53,7 @@ pub struct Correct<'a> {
     pub now: Timestamp,
 }
 
-type Row = (Uuid, i64, i64, i64, Vec<u8>, Option<i64>, bool);
+type Row = (Uuid, i64, i64, i64, Vec<u8>, Option<i64>, bool, Option<String>);
 
 const WRONG: &str = "state = 'notified' AND believed = (gone_since IS NOT NULL)";
 
@@ -99,7 +101,8 @@ impl Store {
         })?;
         let last = last.map(notification::from_row).transpose()?.unwrap_or_else(|| first.clone());
         let rows: Vec<Row> = read!(self, "told_hits", |db, D| {
-            let statement = "SELECT id, chain_id, block_number, log_index, block_hash, gone_since, believed
+            let statement =
+                "SELECT id, chain_id, block_number, log_index, block_hash, gone_since, believed, held
                 FROM hit WHERE notification_id = $1 ORDER BY id";
             Ok(sqlx::query_as(statement).bind(id.0).fetch_all(db).await?)
         })?;
@@ -143,6 +146,7 @@ impl Store {
             sqlx::query(statement).bind(first.0).bind(state.as_str()).execute(&mut *tx).await?;
             // One that is under way is left to its worker, which finds itself outdated at the next try.
             let statement = "UPDATE delivery SET state = 'suppressed', reason = $2, finished_at = $3,
+                    attempts = attempts + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END,
                     lease_owner = NULL, lease_until = NULL
                 WHERE notification_id IN (SELECT id FROM notification WHERE id = $1 OR corrects = $1)
                     AND state IN ('queued', 'scheduled') AND (lease_until IS NULL OR lease_until <= $3)";
@@ -201,9 +205,9 @@ pub(crate) enum Standing {
     Outdated,
 }
 
-fn told_hit((id, chain, number, log_index, hash, gone, believed): Row) -> Result<ToldHit, StoreError> {
+fn told_hit((id, chain, number, log_index, hash, gone, believed, held): Row) -> Result<ToldHit, StoreError> {
     let block = domain::BlockRef::new(number.cast_unsigned(), crate::chain::hash32("hit", &hash)?);
     let key = EventKey { chain: ChainId(chain.cast_unsigned()), block, log_index: log_index.cast_unsigned() };
     let told = Told { id: HitId(id), gone_since: gone.map(i64::cast_unsigned), believed };
-    Ok(ToldHit { told, key })
+    Ok(ToldHit { told, key, held: held.as_deref().and_then(Held::parse) })
 }

@@ -173,7 +173,7 @@ impl Store {
 pub async fn create_database(url: &str, name: &str) -> Result<String, StoreError> {
     let refused = |detail: String| StoreError::Config { url: redact_url(url), detail };
     let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if !is_database_name(name) {
         return Err(refused(format!("'{name}' is no database name: use letters, digits and '_'")));
     }
     let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
@@ -183,6 +183,29 @@ pub async fn create_database(url: &str, name: &str) -> Result<String, StoreError
     created.map_err(|error| refused(error.to_string()))?;
     let (server, _) = url.rsplit_once('/').ok_or_else(|| refused("it names no database".to_owned()))?;
     Ok(format!("{server}/{name}"))
+}
+
+/// Drops a database that [`create_database`] made, with every connection to it.
+///
+/// # Errors
+/// As [`create_database`].
+pub async fn drop_database(url: &str, name: &str) -> Result<(), StoreError> {
+    let refused = |detail: String| StoreError::Config { url: redact_url(url), detail };
+    let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+    if !is_database_name(name) {
+        return Err(refused(format!("'{name}' is no database name: use letters, digits and '_'")));
+    }
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
+    let pool = pool.map_err(|error| refused(error.to_string()))?;
+    let dropped = sqlx::query(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")))
+        .execute(&pool)
+        .await;
+    pool.close().await;
+    dropped.map(|_| ()).map_err(|error| refused(error.to_string()))
+}
+
+fn is_database_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 const ABORTED_RETRIES_MAX: usize = 5;

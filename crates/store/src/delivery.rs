@@ -92,6 +92,11 @@ fn from_row(row: Row) -> Result<Delivery, StoreError> {
     })
 }
 
+// A lease that ended without a word was a try, for all that anybody knows: its worker died, maybe after the endpoint had
+// answered. Whoever asks later which targets may have heard of it must find that.
+const LEASE: &str = "lease_owner = $1, lease_until = $2,
+    attempts = attempts + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END";
+
 impl Store {
     /// Leases the due deliveries of one notification on one channel.
     ///
@@ -107,7 +112,7 @@ impl Store {
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let rows: Vec<Row> = tx!(self, "lease_deliveries_of", |tx, D| {
             let template = format!(
-                "UPDATE delivery SET lease_owner = $1, lease_until = $2 WHERE id IN (
+                "UPDATE delivery SET {LEASE} WHERE id IN (
                     SELECT id FROM delivery WHERE notification_id = $4 AND channel = $5
                         AND state IN ('queued', 'scheduled') AND next_attempt_at <= $3
                         AND (lease_until IS NULL OR lease_until <= $3) {{skip locked}})
@@ -141,7 +146,7 @@ impl Store {
         let stale = stale.unwrap_or(Timestamp::MIN).as_millisecond();
         let rows: Vec<Row> = tx!(self, "lease_due_deliveries", |tx, D| {
             let template = format!(
-                "UPDATE delivery SET lease_owner = $1, lease_until = $2 WHERE id IN (
+                "UPDATE delivery SET {LEASE} WHERE id IN (
                     SELECT id FROM delivery WHERE state IN ('queued', 'scheduled') AND next_attempt_at <= $3
                         AND (lease_until IS NULL OR lease_until <= $3)
                         AND (state = 'scheduled' OR created_at <= $4)
@@ -160,6 +165,8 @@ impl Store {
         self.leased(rows, owner, now).await
     }
 
+    // One whose try has no end yet may have got through. It stays so: whether it ends or its lease does, it was a try. So
+    // what is sent twice under one id says the same of itself both times.
     async fn is_first_there(
         &self,
         notification: &Notification,
@@ -170,7 +177,7 @@ impl Store {
             let statement =
                 "SELECT EXISTS (SELECT 1 FROM delivery d JOIN notification n ON n.id = d.notification_id
                 WHERE (n.id = $1 OR n.corrects = $1) AND d.target = $2 AND d.id <> $3
-                    AND (d.state = 'delivered' OR d.attempts > 0))";
+                    AND (d.state = 'delivered' OR d.attempts > 0 OR d.lease_until IS NOT NULL))";
             Ok(sqlx::query_scalar(statement)
                 .bind(first.0)
                 .bind(delivery.target.as_str())
@@ -212,12 +219,18 @@ impl Store {
         owner: &str,
         now: Timestamp,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let mut leased = Vec::with_capacity(rows.len());
+        let mut both = Vec::with_capacity(rows.len());
         for row in rows {
             let delivery = from_row(row)?;
             let notification = self.notification(delivery.notification).await?;
             let notification =
                 notification.ok_or_else(|| StoreError::corrupt("delivery", "it has no notification"))?;
+            both.push((delivery, notification));
+        }
+        // An outdated one gives its lease back before a later one asks whether it is the first there.
+        both.sort_by_key(|(_, notification)| notification.revision);
+        let mut leased = Vec::with_capacity(both.len());
+        for (delivery, notification) in both {
             // What the chain took back is not sent any more, and what it may give back is not sent yet.
             match self.standing(&notification).await? {
                 Standing::Good => {}

@@ -4,7 +4,8 @@ use domain::{Delivery, HitId, Message, Notification};
 use jiff::Timestamp;
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, WindowSpend,
+    attention::spend_for_window,
     bulk::Bulk,
     db::{Dialect, sql, tx},
 };
@@ -27,7 +28,11 @@ pub enum Closed {
     Notified,
     /// Other hits were pending than those that the notification was made from: make it again.
     Changed,
+    /// Its recipient has been told as often as it is to be: nothing was done.
+    Spent,
 }
+
+const SPENT: &str = "the recipient's budget is spent";
 
 pub(crate) fn notification_bulk(bundles: &[&Bundle]) -> Bulk {
     let all = || bundles.iter().map(|bundle| &bundle.notification);
@@ -135,7 +140,8 @@ pub(crate) use insert_bundles;
 impl Store {
     /// Closes a window: marks exactly `hits` as told by `bundle`'s notification, and inserts it.
     ///
-    /// This is the fence: a double claim, an expired lease, a replay or a stale ack finds no pending hit here.
+    /// This is the fence: a double claim, an expired lease, a replay or a stale ack finds no pending hit here. `cost` is
+    /// what it takes of its recipient's budget, where there is one.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -143,6 +149,7 @@ impl Store {
         &self,
         hits: &[HitId],
         bundle: &Bundle,
+        cost: Option<&WindowSpend>,
         now: Timestamp,
     ) -> Result<Closed, StoreError> {
         let closed = tx!(self, "close_window", |tx, D| {
@@ -161,11 +168,22 @@ impl Store {
             if fenced.rows_affected() != hits.len() as u64 {
                 return Err(StoreError::Fenced("the window's hits changed".to_owned()).into());
             }
+            // Last, so that the others who spend of this budget wait as short as may be.
+            if let Some(cost) = cost {
+                if !spend_for_window!(tx, D, cost, now) {
+                    return Err(StoreError::Fenced(SPENT.to_owned()).into());
+                }
+                sqlx::query("DELETE FROM window_held WHERE window_key = $1")
+                    .bind(cost.window.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
             insert_bundles!(tx, D, &[bundle], now);
             Ok(())
         });
         match closed {
             Ok(()) => Ok(Closed::Notified),
+            Err(StoreError::Fenced(why)) if why == SPENT => Ok(Closed::Spent),
             Err(StoreError::Fenced(_)) => Ok(Closed::Changed),
             Err(error) => Err(error),
         }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::{
-    BlockRef, ChainId, DeliverAt, EventId, Hit, HitId, HitState, LogicalId, NotificationId, RecipientId,
-    WatchId,
+    BlockRef, ChainId, DeliverAt, EventId, Held, Hit, HitId, HitState, LogicalId, NotificationId,
+    RecipientId, WatchId, WindowKey,
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -15,8 +15,9 @@ use crate::{
     bulk::{Bulk, BulkDialect},
     chain::hash32,
     db::{Dialect, read, sql, tx},
-    digest::{Bundle, canonical_hits, insert_bundles},
+    digest::{Bundle, insert_bundles},
     event::{EventKey, StoredEvent, delete_unmatched, event_of_key, key_bulk},
+    plan::{HitPlan, Settling, settle_plans},
 };
 
 /// A hit that matching found.
@@ -34,12 +35,12 @@ pub struct NewHit {
     pub key: EventKey,
     /// The confidence that the watch asks for.
     pub deliver_at: DeliverAt,
-    /// `Waiting`, or `Pending` for a digest; ignored where there is a bundle.
+    /// `Waiting`, or `Pending` where the confidence is there; ignored where it is told at once.
     pub state: HitState,
-    /// When its window should have closed at the latest.
-    pub due_hint: Timestamp,
-    /// The notification of an immediate hit that is due.
-    pub immediate: Option<Bundle>,
+    /// The key of its group; empty where its watch is not grouped.
+    pub group: String,
+    /// How it is told. One that waits has no bundle, and is asked about again.
+    pub plan: HitPlan,
 }
 
 /// A hit with where its event is.
@@ -53,13 +54,37 @@ pub struct HitRow {
     pub key: EventKey,
     /// The confidence that its watch asked for.
     pub deliver_at: String,
+    /// The key of its group.
+    pub group: String,
+    /// Why it waits, or waited, longer than its watch asked for.
+    pub held: Option<Held>,
+    /// When it was found.
+    pub created_at: Timestamp,
+}
+
+impl HitRow {
+    /// The window that it belongs into.
+    pub fn window(&self) -> WindowKey {
+        WindowKey::grouped(&self.recipient, &self.hit.watch, &self.group)
+    }
+}
+
+/// A hit that belongs into a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingHit {
+    /// The hit.
+    pub id: HitId,
+    /// When its window should have closed at the latest.
+    pub due_hint: Timestamp,
+    /// Whether that is later than its watch asks for.
+    pub held: bool,
 }
 
 /// What a matching transaction did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HitOutcome {
     /// Hits that are pending now, new or not: they belong into a window.
-    pub pending: Vec<HitId>,
+    pub pending: Vec<PendingHit>,
     /// Notifications that were inserted.
     pub notified: u64,
     /// Hits whose event left the chain before this transaction.
@@ -82,10 +107,13 @@ pub(crate) struct Row {
     reason: Option<String>,
     notification_id: Option<Uuid>,
     due_hint: i64,
+    group_key: String,
+    held: Option<String>,
+    created_at: i64,
 }
 
 pub(crate) const COLUMNS: &str = "id, watch_id, recipient_id, logical_id, event_id, chain_id, block_number, log_index, \
-    block_hash, deliver_at, state, reason, notification_id, due_hint";
+    block_hash, deliver_at, state, reason, notification_id, due_hint, group_key, held, created_at";
 
 pub(crate) fn from_row(row: Row) -> Result<HitRow, StoreError> {
     let bad = |error: &dyn std::fmt::Display| StoreError::corrupt("hit", error);
@@ -107,12 +135,17 @@ pub(crate) fn from_row(row: Row) -> Result<HitRow, StoreError> {
         recipient: row.recipient_id.parse().map_err(|error| bad(&error))?,
         key: EventKey { chain, block, log_index: row.log_index.cast_unsigned() },
         deliver_at: row.deliver_at,
+        group: row.group_key,
+        held: row.held.as_deref().map(|word| Held::parse(word).ok_or_else(|| bad(&word))).transpose()?,
+        created_at: Timestamp::from_millisecond(row.created_at).map_err(|error| bad(&error))?,
     })
 }
 
 fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
     let keys: Vec<_> = hits.iter().map(|hit| hit.key).collect();
-    let state = |hit: &NewHit| if hit.immediate.is_some() { HitState::Notified } else { hit.state };
+    let state = |hit: &NewHit| if hit.plan.is_free() { HitState::Notified } else { hit.state };
+    let told =
+        |hit: &NewHit| hit.plan.bundle.as_ref().filter(|_| hit.plan.is_free()).map(|b| b.notification.id.0);
     key_bulk(&keys)
         .uuids("id", hits.iter().map(|hit| hit.id.0))
         .texts("watch_id", hits.iter().map(|hit| hit.watch.as_str()))
@@ -121,11 +154,10 @@ fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
         .uuids("event_id", hits.iter().map(|hit| hit.key.event_id().0))
         .texts("deliver_at", hits.iter().map(|hit| hit.deliver_at.to_string()))
         .texts("state", hits.iter().map(|hit| state(hit).as_str()))
-        .maybe_uuids(
-            "notification_id",
-            hits.iter().map(|hit| hit.immediate.as_ref().map(|b| b.notification.id.0)),
-        )
-        .numbers("due_hint", hits.iter().map(|hit| hit.due_hint.as_millisecond()))
+        .maybe_uuids("notification_id", hits.iter().map(|hit| told(hit)))
+        .numbers("due_hint", hits.iter().map(|hit| hit.plan.due_hint.as_millisecond()))
+        .texts("group_key", hits.iter().map(|hit| hit.group.as_str()))
+        .maybe_texts("held", hits.iter().map(|hit| hit.plan.held.map(|held| held.as_str().to_owned())))
         .numbers("created_at", hits.iter().map(|_| now.as_millisecond()))
 }
 
@@ -139,17 +171,70 @@ fn back_bulk(seen: &[StoredEvent]) -> Bulk {
         .bytes("block_hash", events().map(|event| event.block.hash))
 }
 
+/// How a hit stands.
+#[derive(Debug, FromRow)]
+struct Standing {
+    id: Uuid,
+    state: String,
+    notification_id: Option<Uuid>,
+    due_hint: i64,
+    held: Option<String>,
+}
+
+impl Standing {
+    fn is_pending(&self) -> bool {
+        self.state == HitState::Pending.as_str()
+    }
+}
+
+// What is pending and held back was decided about before.
+fn to_settle<'h>(live: &[&'h NewHit], rows: &HashMap<Uuid, Standing>) -> Vec<(HitId, &'h HitPlan)> {
+    let open = |hit: &&&NewHit| {
+        let asks = hit.plan.bundle.is_some() || hit.plan.lead.is_some();
+        asks && rows.get(&hit.id.0).is_some_and(|row| row.is_pending() && row.held.is_none())
+    };
+    live.iter().filter(open).map(|hit| (hit.id, &hit.plan)).collect()
+}
+
+// Told when they were inserted, by this transaction or, under the same id, by an earlier one.
+fn told_already<'h>(live: &[&'h NewHit], rows: &HashMap<Uuid, Standing>) -> Vec<&'h Bundle> {
+    let told = |hit: &&'h NewHit| {
+        let bundle = hit.plan.bundle.as_ref()?;
+        let told = rows.get(&hit.id.0).and_then(|row| row.notification_id);
+        (told == Some(bundle.notification.id.0)).then_some(bundle)
+    };
+    live.iter().filter_map(told).collect()
+}
+
+fn still_pending<'r>(
+    rows: impl Iterator<Item = &'r Standing>,
+    told: &HashSet<Uuid>,
+    moved: &HashMap<Uuid, (i64, bool)>,
+) -> Result<Vec<PendingHit>, StoreError> {
+    rows.filter(|row| row.is_pending() && !told.contains(&row.id))
+        .map(|row| {
+            let (due, held) =
+                moved.get(&row.id).copied().unwrap_or_else(|| (row.due_hint, row.held.is_some()));
+            let due_hint =
+                Timestamp::from_millisecond(due).map_err(|error| StoreError::corrupt("hit", error))?;
+            Ok(PendingHit { id: HitId(row.id), due_hint, held })
+        })
+        .collect()
+}
+
 // A hit of an orphaned event, and where its event went.
 type Moved = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
 
 // A hit that is there already keeps its state and moves to the event's new block; an orphaned one, whose transaction
-// was mined again, starts anew.
+// was mined again, starts anew. It is pending first, also where it is told in the same transaction.
 const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
         event_id = excluded.event_id, block_number = excluded.block_number,
         log_index = excluded.log_index, block_hash = excluded.block_hash,
-        state = CASE WHEN hit.state = 'orphaned' THEN excluded.state ELSE hit.state END,
-        notification_id = CASE WHEN hit.state = 'orphaned' THEN excluded.notification_id ELSE hit.notification_id END,
+        state = CASE WHEN hit.state <> 'orphaned' THEN hit.state
+            WHEN excluded.state = 'notified' THEN 'pending' ELSE excluded.state END,
         due_hint = CASE WHEN hit.state = 'orphaned' THEN excluded.due_hint ELSE hit.due_hint END,
+        group_key = CASE WHEN hit.state = 'orphaned' THEN excluded.group_key ELSE hit.group_key END,
+        held = CASE WHEN hit.state = 'orphaned' THEN excluded.held ELSE hit.held END,
         gone_since = NULL
     WHERE hit.event_id <> excluded.event_id OR hit.state = 'orphaned' OR hit.gone_since IS NOT NULL";
 
@@ -195,21 +280,20 @@ impl Store {
                 if !live.is_empty() {
                     let statement = <D as BulkDialect>::insert(&hit_bulk(&live, now), "hit", HIT_CONFLICT);
                     <D as BulkDialect>::bind(hit_bulk(&live, now), statement).execute(&mut *tx).await?;
-                    let statement = sql::<D>("SELECT id, state, notification_id FROM hit WHERE id {uuids:1}");
-                    let rows: Vec<(Uuid, String, Option<Uuid>)> = sqlx::query_as(statement)
+                    let statement = sql::<D>(
+                        "SELECT id, state, notification_id, due_hint, held FROM hit WHERE id {uuids:1}",
+                    );
+                    let rows: Vec<Standing> = sqlx::query_as(statement)
                         .bind(<D as Dialect>::uuids(live.iter().map(|hit| hit.id.0)))
                         .fetch_all(&mut *tx)
                         .await?;
-                    let told: HashMap<_, _> = rows.iter().map(|(id, _, told)| (*id, *told)).collect();
-                    let bundles: Vec<_> = live
-                        .iter()
-                        .filter_map(|hit| hit.immediate.as_ref().map(|bundle| (hit.id.0, bundle)))
-                        .filter(|(id, bundle)| told.get(id) == Some(&Some(bundle.notification.id.0)))
-                        .map(|(_, bundle)| bundle)
-                        .collect();
+                    let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+                    let mut settling = Settling::of(to_settle(&live, &rows));
+                    let told = settle_plans!(tx, D, &mut settling, now);
+                    let mut bundles = told_already(&live, &rows);
+                    bundles.extend(settling.bundles(&told));
                     outcome.notified = insert_bundles!(tx, D, &bundles, now);
-                    let pending = rows.iter().filter(|(_, state, _)| state == HitState::Pending.as_str());
-                    outcome.pending = pending.map(|(id, _, _)| HitId(*id)).collect();
+                    outcome.pending = still_pending(rows.values(), &told, &settling.moved)?;
                 }
             }
             if !seen.is_empty() {
@@ -351,48 +435,6 @@ impl Store {
         read!(self, "waiting_for", |db, D| {
             let statement = "SELECT DISTINCT deliver_at FROM hit WHERE state = 'waiting' AND chain_id = $1";
             Ok(sqlx::query_scalar(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
-        })
-    }
-
-    /// Releases waiting hits: to `pending`, or with their notification to `notified`. Hits that stopped waiting
-    /// meanwhile are left alone. Returns those that are pending now.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn release_hits(
-        &self,
-        pending: &[HitId],
-        immediate: &[(HitId, Bundle)],
-        due_hint: Timestamp,
-        now: Timestamp,
-    ) -> Result<HitOutcome, StoreError> {
-        tx!(self, "release_hits", |tx, D| {
-            let statement = sql::<D>(
-                "UPDATE hit SET state = 'pending', due_hint = $2
-                 WHERE id {uuids:1} AND state IN ('waiting', 'pending') RETURNING id",
-            );
-            let released: Vec<Uuid> = sqlx::query_scalar(statement)
-                .bind(<D as Dialect>::uuids(pending.iter().map(|id| id.0)))
-                .bind(due_hint.as_millisecond())
-                .fetch_all(&mut *tx)
-                .await?;
-            let mut told = Vec::with_capacity(immediate.len());
-            let ids: Vec<_> = immediate.iter().map(|(id, _)| *id).collect();
-            let canonical: HashSet<_> = canonical_hits!(tx, D, ids).into_iter().collect();
-            for (id, bundle) in immediate.iter().filter(|(id, _)| canonical.contains(&id.0)) {
-                let statement = "UPDATE hit SET state = 'notified', notification_id = $2
-                    WHERE id = $1 AND state = 'waiting'";
-                let done = sqlx::query(statement)
-                    .bind(id.0)
-                    .bind(bundle.notification.id.0)
-                    .execute(&mut *tx)
-                    .await?;
-                if done.rows_affected() == 1 {
-                    told.push(bundle);
-                }
-            }
-            let notified = insert_bundles!(tx, D, &told, now);
-            Ok(HitOutcome { pending: released.into_iter().map(HitId).collect(), notified, stale: 0 })
         })
     }
 }

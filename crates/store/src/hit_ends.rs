@@ -1,12 +1,19 @@
-//! How hits end without being told, and how those that should have been told are found again.
+//! How hits that waited go on: released, ended without being told, or found again where they should have been told.
+
+use std::collections::HashSet;
 
 use domain::HitId;
 use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
 
 use crate::{
-    Store, StoreError,
+    HitOutcome, HitPlan, PendingHit, Store, StoreError,
+    bulk::{Bulk, BulkDialect},
     db::{Dialect, sql, tx},
+    digest::{canonical_hits, insert_bundles},
     hit::{COLUMNS, HitRow, Row, from_row},
+    plan::{Settling, settle_plans},
 };
 
 impl Store {
@@ -44,6 +51,66 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             Ok(done.rows_affected())
+        })
+    }
+
+    /// Releases waiting hits as planned: into a window, or told at once. Hits that stopped waiting meanwhile are left alone,
+    /// and so are those that would be told while their event is in no block. Returns those that are pending now.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn release_hits(
+        &self,
+        plans: &[(HitId, HitPlan)],
+        now: Timestamp,
+    ) -> Result<HitOutcome, StoreError> {
+        tx!(self, "release_hits", |tx, D| {
+            let asking: Vec<_> =
+                plans.iter().filter(|(_, plan)| plan.bundle.is_some()).map(|(id, _)| *id).collect();
+            let canonical: HashSet<_> = canonical_hits!(tx, D, asking).into_iter().collect();
+            let going: Vec<_> = plans
+                .iter()
+                .filter(|(id, plan)| plan.bundle.is_none() || canonical.contains(&id.0))
+                .collect();
+            let mut outcome =
+                HitOutcome { stale: (plans.len() - going.len()) as u64, ..HitOutcome::default() };
+            if going.is_empty() {
+                return Ok(outcome);
+            }
+            let bulk = Bulk::new()
+                .uuids("id", going.iter().map(|(id, _)| id.0))
+                .numbers("due", going.iter().map(|(_, plan)| plan.due_hint.as_millisecond()))
+                .maybe_texts(
+                    "held",
+                    going.iter().map(|(_, plan)| plan.held.map(|held| held.as_str().to_owned())),
+                );
+            let statement = format!(
+                "UPDATE hit SET state = 'pending', due_hint = k.due, held = k.held FROM ({}) k
+                 WHERE hit.id = k.id AND hit.state = 'waiting' RETURNING hit.id",
+                <D as BulkDialect>::select(&bulk)
+            );
+            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *tx).await?;
+            let mut released = HashSet::with_capacity(rows.len());
+            for row in &rows {
+                let (id,): (Uuid,) = FromRow::from_row(row)?;
+                released.insert(id);
+            }
+            let fresh = || going.iter().filter(|(id, _)| released.contains(&id.0));
+            let asking = fresh().filter(|(_, plan)| plan.bundle.is_some() || plan.lead.is_some());
+            let mut settling = Settling::of(asking.map(|(id, plan)| (*id, plan)).collect());
+            let told = settle_plans!(tx, D, &mut settling, now);
+            outcome.notified = insert_bundles!(tx, D, &settling.bundles(&told), now);
+            for (id, plan) in fresh().filter(|(id, _)| !told.contains(&id.0)) {
+                let (due_hint, held) = match settling.moved.get(&id.0) {
+                    Some((due, held)) => {
+                        let due = Timestamp::from_millisecond(*due);
+                        (due.map_err(|error| StoreError::corrupt("hit", error))?, *held)
+                    }
+                    None => (plan.due_hint, plan.held.is_some()),
+                };
+                outcome.pending.push(PendingHit { id: *id, due_hint, held });
+            }
+            Ok(outcome)
         })
     }
 

@@ -6,13 +6,17 @@
 //! A statement is written once wherever PostgreSQL and SQLite agree, which they do on `$1` parameters, upserts and
 //! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `db` and `bulk`.
 
+mod account;
+mod attention;
 mod audit;
+mod block_news;
 mod bulk;
 mod catalog;
 mod chain;
 mod child;
 mod clock;
 mod commit;
+mod commit_at_once;
 mod correction;
 mod db;
 mod delivery;
@@ -24,9 +28,11 @@ mod finality;
 mod hit;
 mod hit_ends;
 mod lease;
+mod ledger;
 mod migrate;
 mod notification;
 mod outbox;
+mod plan;
 mod provider;
 mod recipient;
 mod repair;
@@ -41,6 +47,7 @@ mod values;
 mod watch;
 mod window;
 
+pub use attention::{Hold, WindowSpend};
 pub use audit::{AuditMethod, AuditRow, Verified, verified};
 pub use catalog::ContractCursor;
 pub use chain::ChainRow;
@@ -48,16 +55,18 @@ pub use child::Child;
 pub use clock::StoreClock;
 pub use commit::{BackfillCommit, ChainCommit, Committed, Publish};
 pub use correction::{Correct, Doubtful, ToldHit};
-pub use db::{Store, create_database};
+pub use db::{Store, create_database, drop_database};
 pub use delivery::{Attempt, DeadLetter, LeasedDelivery, Outcome};
 pub use digest::{Bundle, Closed};
 pub use error::StoreError;
 pub use event::{EventKey, EventQuery, StoredEvent};
 pub use finality::Told;
-pub use hit::{HitOutcome, HitRow, NewHit};
+pub use hit::{HitOutcome, HitRow, NewHit, PendingHit};
 pub use lease::Fence;
+pub use ledger::{Holding, LedgerHit, LedgerNotification};
 pub use notification::{NotificationQuery, NotificationRow};
 pub use outbox::{LaneDepth, OutboxRow};
+pub use plan::{HitPlan, Lead, Spend};
 pub use provider::ProviderRow;
 pub use repair::Repair;
 pub use replay::ReplayCommit;

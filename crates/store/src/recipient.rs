@@ -2,17 +2,30 @@
 
 use domain::{Recipient, RecipientId, Target, TargetName, TargetUrl, recipient::Secret};
 
+use sqlx::AssertSqlSafe;
+
 use crate::{
     Store, StoreError,
     db::{Dialect, read, sql, tx},
 };
 
-type RecipientRow = (String, String, String, bool);
+type RecipientRow = (String, String, String, Option<String>, Option<String>, bool);
+
+const COLUMNS: &str = "id, locale, timezone, quiet_hours, at_most, from_file";
 type TargetRow = (String, String, String, String, bool);
 
-fn recipient((id, locale, timezone, from_file): RecipientRow) -> Result<Recipient, StoreError> {
-    let id = id.parse().map_err(|error| StoreError::corrupt("recipient", error))?;
-    Ok(Recipient { id, locale, timezone, from_file })
+fn recipient(
+    (id, locale, timezone, quiet_hours, at_most, from_file): RecipientRow,
+) -> Result<Recipient, StoreError> {
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::corrupt("recipient", error);
+    Ok(Recipient {
+        id: id.parse().map_err(|error| corrupt(&error))?,
+        locale,
+        timezone,
+        quiet_hours: quiet_hours.map(|text| text.parse().map_err(|error| corrupt(&error))).transpose()?,
+        at_most: at_most.map(|text| text.parse().map_err(|error| corrupt(&error))).transpose()?,
+        from_file,
+    })
 }
 
 pub(crate) fn target((recipient, name, url, secrets, from_file): TargetRow) -> Result<Target, StoreError> {
@@ -36,14 +49,18 @@ impl Store {
         tx!(self, "put_recipients", |tx, D| {
             for recipient in recipients {
                 let statement =
-                    "INSERT INTO recipient (id, locale, timezone, from_file) VALUES ($1, $2, $3, $4)
+                    "INSERT INTO recipient (id, locale, timezone, from_file, quiet_hours, at_most)
+                    VALUES ($1, $2, $3, $4, $5, $6)
                     ON CONFLICT (id) DO UPDATE SET locale = excluded.locale, timezone = excluded.timezone,
+                        quiet_hours = excluded.quiet_hours, at_most = excluded.at_most,
                         from_file = excluded.from_file";
                 sqlx::query(statement)
                     .bind(recipient.id.as_str())
                     .bind(&recipient.locale)
                     .bind(&recipient.timezone)
                     .bind(recipient.from_file)
+                    .bind(recipient.quiet_hours.map(|hours| hours.to_string()))
+                    .bind(recipient.at_most.map(|budget| budget.to_string()))
                     .execute(&mut *tx)
                     .await?;
             }
@@ -116,8 +133,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn recipients(&self) -> Result<Vec<Recipient>, StoreError> {
         let rows: Vec<RecipientRow> = read!(self, "recipients", |db, D| {
-            let statement = "SELECT id, locale, timezone, from_file FROM recipient ORDER BY id";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            let statement = format!("SELECT {COLUMNS} FROM recipient ORDER BY id");
+            Ok(sqlx::query_as(AssertSqlSafe(statement)).fetch_all(db).await?)
         })?;
         rows.into_iter().map(recipient).collect()
     }
@@ -128,12 +145,11 @@ impl Store {
     /// See [`StoreError`].
     pub async fn recipients_by_id(&self, ids: &[RecipientId]) -> Result<Vec<Recipient>, StoreError> {
         let rows: Vec<RecipientRow> = read!(self, "recipients_by_id", |db, D| {
-            Ok(sqlx::query_as(sql::<D>(
-                "SELECT id, locale, timezone, from_file FROM recipient WHERE id {texts:1}",
-            ))
-            .bind(<D as Dialect>::texts(ids.iter().map(|id| id.as_str().to_owned())))
-            .fetch_all(db)
-            .await?)
+            let template = format!("SELECT {COLUMNS} FROM recipient WHERE id {{texts:1}}");
+            Ok(sqlx::query_as(sql::<D>(&template))
+                .bind(<D as Dialect>::texts(ids.iter().map(|id| id.as_str().to_owned())))
+                .fetch_all(db)
+                .await?)
         })?;
         rows.into_iter().map(recipient).collect()
     }

@@ -24,6 +24,12 @@ pub enum Command {
         /// IANA time zone
         #[arg(long, default_value = "UTC", value_name = "ZONE")]
         timezone: String,
+        /// When only what is critical is told, in that zone, such as 22:00-07:00
+        #[arg(long, value_name = "HOURS")]
+        quiet_hours: Option<String>,
+        /// How many notifications at most, such as 12/day or 3/hour; more of them wait and are told together
+        #[arg(long, value_name = "BUDGET")]
+        at_most: Option<String>,
     },
     /// List all recipients
     #[command(after_help = "Example: chainbell recipient list")]
@@ -49,9 +55,9 @@ pub enum Command {
 pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     match command {
-        Command::Add { id, locale, timezone } => {
-            let recipient =
-                people::recipient(&RecipientTable { id, locale, timezone, target: Vec::new() }, false)?;
+        Command::Add { id, locale, timezone, quiet_hours, at_most } => {
+            let written = RecipientTable { id, locale, timezone, quiet_hours, at_most, target: Vec::new() };
+            let recipient = people::recipient(&written, false)?;
             if let Some(old) = store.recipients_by_id(std::slice::from_ref(&recipient.id)).await?.first() {
                 not_from_file(old)?;
             }
@@ -92,6 +98,12 @@ async fn show(store: &Store, id: &RecipientId) -> Result<(), Failure> {
         "recipient {}\n  locale    {}\n  timezone  {}",
         recipient.id, recipient.locale, recipient.timezone
     ))?;
+    if let Some(hours) = recipient.quiet_hours {
+        print(&format!("  quiet     {hours}"))?;
+    }
+    if let Some(budget) = recipient.at_most {
+        print(&format!("  at most   {budget}"))?;
+    }
     for target in store.targets_of(std::slice::from_ref(id)).await? {
         print(&format!("  target    {}  {}  {} secrets", target.name, target.url, target.secrets.len()))?;
     }

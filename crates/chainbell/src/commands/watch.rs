@@ -5,7 +5,10 @@ use domain::{Strategy, Watch, WatchId, matching};
 use store::Store;
 
 use crate::{
-    config::{Config, Span, WatchTable, people, raw::NumberOrWord},
+    config::{
+        Config, Span, WatchTable, people,
+        raw::{NumberOrWord, OneOrMany},
+    },
     failure::Failure,
     output::{print, table},
 };
@@ -76,6 +79,18 @@ pub struct New {
     /// Each event starts the window anew, up to --max-wait
     #[arg(long)]
     slide: bool,
+    /// Tell the first event at once, and gather what follows
+    #[arg(long)]
+    leading: bool,
+    /// When a digest is told, in the recipient's time zone, in place of a window: minute hour day month weekday
+    #[arg(long, value_name = "CRON")]
+    schedule: Option<String>,
+    /// Gather for each value of it by itself: address, `tx_hash` or a parameter; several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    group_by: Vec<String>,
+    /// Tell in quiet hours too, and whatever the budget
+    #[arg(long)]
+    critical: bool,
     /// seen, a number of blocks, safe or finalized
     #[arg(long, value_name = "CONFIDENCE")]
     deliver_at: Option<String>,
@@ -130,6 +145,10 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
         max_wait: new.max_wait,
         max_count: new.max_count,
         slide: new.slide,
+        leading: new.leading,
+        schedule: new.schedule,
+        group_by: (!new.group_by.is_empty()).then_some(OneOrMany::Many(new.group_by)),
+        critical: new.critical,
         deliver_at,
         paused: false,
     };
@@ -161,9 +180,10 @@ async fn list(store: &Store) -> Result<(), Failure> {
     let mut people =
         table(&["id", "recipient", "contract", "event", "where", "strategy", "deliver at", "state", "from"]);
     for watch in store.watches(None).await? {
-        let strategy = match watch.strategy {
-            Strategy::Immediate => "immediate".to_owned(),
-            Strategy::Digest(rule) => format!("digest {}s", rule.window.as_secs_f64()),
+        let strategy = match (watch.strategy, &watch.telling.schedule) {
+            (Strategy::Immediate, _) => "immediate".to_owned(),
+            (Strategy::Digest(_), Some(schedule)) => format!("digest at {schedule}"),
+            (Strategy::Digest(rule), None) => format!("digest {}s", rule.window.as_secs_f64()),
         };
         people.add_row(vec![
             watch.id.to_string(),

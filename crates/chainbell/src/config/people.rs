@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use domain::{
-    DeliverAt, Recipient, Strategy, Target, TargetUrl, Watch, WindowRule, recipient::Secret, suggest,
+    DeliverAt, Recipient, Strategy, Target, TargetUrl, Telling, Watch, WindowRule, grouping::GROUPS_MAX,
+    recipient::Secret, suggest,
 };
 
 use super::{
     ConfigError, Raw,
-    raw::{NumberOrWord, RecipientTable, TargetTable, WatchTable},
+    raw::{NumberOrWord, OneOrMany, RecipientTable, TargetTable, WatchTable},
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -56,7 +57,17 @@ pub fn recipient(table: &RecipientTable, from_file: bool) -> Result<Recipient, C
         let detail = format!("'{}' is no IANA time zone: write something like Europe/Berlin", table.timezone);
         return Err(at("timezone", detail));
     }
-    Ok(Recipient { id, locale: table.locale.clone(), timezone: table.timezone.clone(), from_file })
+    let quiet_hours = table.quiet_hours.as_ref().map(|text| text.parse()).transpose();
+    let at_most = table.at_most.as_ref().map(|text| text.parse()).transpose();
+    Ok(Recipient {
+        id,
+        locale: table.locale.clone(),
+        timezone: table.timezone.clone(),
+        quiet_hours: quiet_hours
+            .map_err(|error: domain::quiet::BadQuietHours| at("quiet_hours", error.to_string()))?,
+        at_most: at_most.map_err(|error: domain::budget::BadBudget| at("at_most", error.to_string()))?,
+        from_file,
+    })
 }
 
 /// A target from its table.
@@ -116,6 +127,7 @@ pub fn watch(table: &WatchTable, from_file: bool) -> Result<Watch, ConfigError> 
         event: table.event.clone(),
         filter: table.filter.clone(),
         strategy: strategy(table)?,
+        telling: telling(table)?,
         deliver_at,
         paused: table.paused,
         from_file,
@@ -130,14 +142,24 @@ fn strategy(table: &WatchTable) -> Result<Strategy, ConfigError> {
         ("max_count", table.max_count.is_some()),
         ("slide", table.slide),
     ];
+    let gathering = [
+        ("leading", table.leading),
+        ("schedule", table.schedule.is_some()),
+        ("group_by", table.group_by.is_some()),
+    ];
     match table.strategy.as_deref() {
-        None | Some("immediate") => match windowed.iter().find(|(_, given)| *given) {
+        None | Some("immediate") => match windowed.iter().chain(&gathering).find(|(_, given)| *given) {
             Some((key, _)) => {
                 Err(at(key, "an immediate watch has no window: set strategy = \"digest\"".to_owned()))
             }
             None => Ok(Strategy::Immediate),
         },
         Some("digest") => {
+            let unscheduled = windowed.iter().chain(&gathering[..1]).find(|(_, given)| *given);
+            if let (Some(_), Some((key, _))) = (&table.schedule, unscheduled) {
+                let detail = "a digest with a schedule is told at its times only: leave it or schedule out";
+                return Err(at(key, detail.to_owned()));
+            }
             let window = table.window.map_or(WINDOW, |span| span.0);
             let max_wait = table.max_wait.map_or_else(|| MAX_WAIT.max(window), |span| span.0);
             if max_wait < window {
@@ -151,4 +173,29 @@ fn strategy(table: &WatchTable) -> Result<Strategy, ConfigError> {
         }
         Some(other) => Err(at("strategy", format!("'{other}' is no strategy: use immediate or digest"))),
     }
+}
+
+fn telling(table: &WatchTable) -> Result<Telling, ConfigError> {
+    let at = |key: &str, detail: String| ConfigError::key(&format!("watch '{}': {key}", table.id), detail);
+    let schedule = table.schedule.as_ref().map(|text| text.parse()).transpose();
+    let mut group_by = match &table.group_by {
+        None => Vec::new(),
+        Some(OneOrMany::One(name)) => vec![name.clone()],
+        Some(OneOrMany::Many(names)) => names.clone(),
+    };
+    let given = group_by.len();
+    group_by.retain(|name| !name.trim().is_empty());
+    if table.group_by.is_some() && (group_by.len() != given || given == 0) {
+        return Err(at("group_by", "a name is missing: write address, tx_hash or parameters".to_owned()));
+    }
+    if given > GROUPS_MAX {
+        return Err(at("group_by", format!("it has {given} names: leave {GROUPS_MAX} at most")));
+    }
+    Ok(Telling {
+        leading: table.leading,
+        schedule: schedule
+            .map_err(|error: domain::schedule::BadSchedule| at("schedule", error.to_string()))?,
+        group_by,
+        critical: table.critical,
+    })
 }

@@ -124,6 +124,8 @@ pub struct RunSection {
     pub sweep_grace: Span,
     /// After how long without a sign of life another process reads a chain.
     pub lease: Span,
+    /// Whether the ledger of hits is audited in the background.
+    pub audit_hits: bool,
 }
 
 impl Default for RunSection {
@@ -132,6 +134,7 @@ impl Default for RunSection {
             grace: Span(Duration::from_secs(20)),
             sweep_grace: Span(Duration::from_secs(10)),
             lease: Span(Duration::from_secs(5)),
+            audit_hits: true,
         }
     }
 }
@@ -306,6 +309,12 @@ pub struct RecipientTable {
     /// Time zone.
     #[serde(default = "timezone")]
     pub timezone: String,
+    /// From when to when it is left alone.
+    #[serde(default)]
+    pub quiet_hours: Option<String>,
+    /// How often it is told.
+    #[serde(default)]
+    pub at_most: Option<String>,
     /// Where to deliver.
     #[serde(default)]
     pub target: Vec<TargetTable>,
@@ -362,6 +371,18 @@ pub struct WatchTable {
     /// Whether each hit starts `window` anew.
     #[serde(default)]
     pub slide: bool,
+    /// Whether the first hit is told at once.
+    #[serde(default)]
+    pub leading: bool,
+    /// When it is told, in place of a window.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// What each window gathers for.
+    #[serde(default)]
+    pub group_by: Option<OneOrMany>,
+    /// Whether it passes quiet hours and budgets.
+    #[serde(default)]
+    pub critical: bool,
     /// Confidence.
     #[serde(default)]
     pub deliver_at: Option<NumberOrWord>,

@@ -36,7 +36,7 @@ fn examples() -> String {
 fn the_documented_examples_are_a_sound_configuration() -> anyhow::Result<()> {
     let digest = examples().replace("strategy = \"immediate\"", "strategy = \"digest\"");
     let config = parse(&digest)?;
-    assert_eq!((config.chains.len(), config.watches.len(), config.targets.len()), (1, 1, 1));
+    assert_eq!((config.chains.len(), config.watches.len(), config.targets.len()), (1, 2, 1));
     assert_eq!(config.watches[0].deliver_at, DeliverAt::Seen);
     let Strategy::Digest(rule) = config.watches[0].strategy else { anyhow::bail!("it is a digest") };
     assert_eq!((rule.window.as_secs(), rule.max_wait.as_secs(), rule.max_count), (60, 600, 10_000));
@@ -62,5 +62,86 @@ fn durations_are_read_as_people_write_them() {
     for text in ["60", "", "-5s", "soon"] {
         let error = text.parse::<chainbell::config::Span>().expect_err(text);
         assert!(error.contains("is no duration: write"), "{error}");
+    }
+}
+
+const PEOPLE: &str = r#"
+[[chain]]
+name = "local"
+chain_id = 31337
+rpc = ["ws://127.0.0.1:8545"]
+[[contract]]
+name = "usdc"
+chain = "local"
+abi = "abi/erc20.json"
+[[recipient]]
+id = "ops"
+timezone = "Europe/Berlin"
+"#;
+
+fn watching(recipient: &str, watch: &str) -> anyhow::Result<Config> {
+    let text = format!(
+        "{PEOPLE}{recipient}\n[[watch]]\nid = \"w\"\nrecipient = \"ops\"\ncontract = \"usdc\"\nevent = \"Transfer\"\n{watch}\n"
+    );
+    parse(&text)
+}
+
+#[test]
+fn windows_quiet_hours_and_budgets_are_read_as_they_are_written() -> anyhow::Result<()> {
+    let config = watching(
+        "quiet_hours = \"22:00-07:00\"\nat_most = \"12/day\"",
+        "strategy = \"digest\"\nschedule = \"0 9 * * MON-FRI\"\ngroup_by = [\"address\", \"to\"]\ncritical = true",
+    )?;
+    let (recipient, watch) = (&config.recipients[0], &config.watches[0]);
+    assert_eq!(recipient.quiet_hours.map(|hours| hours.to_string()).as_deref(), Some("22:00-07:00"));
+    assert_eq!(recipient.at_most.map(|budget| budget.to_string()).as_deref(), Some("12/day"));
+    assert_eq!(watch.telling.schedule.as_ref().map(domain::Schedule::as_str), Some("0 9 * * MON-FRI"));
+    assert_eq!(watch.telling.group_by, ["address", "to"]);
+    assert!(watch.telling.critical && !watch.telling.leading);
+    let one = watching("", "strategy = \"digest\"\nleading = true\ngroup_by = \"tx_hash\"")?;
+    assert_eq!(one.watches[0].telling.group_by, ["tx_hash"]);
+    assert!(one.watches[0].telling.leading);
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_window_is_one_sentence_with_the_key_and_the_mend() {
+    for (recipient, watch, key, mend) in [
+        ("quiet_hours = \"22-7\"", "", "recipient 'ops': quiet_hours", "such as 22:00-07:00"),
+        ("at_most = \"12/week\"", "", "recipient 'ops': at_most", "such as 12/day or 3/hour"),
+        ("quiet_hour = \"22:00-07:00\"", "", "quiet_hour", "did you mean 'quiet_hours'?"),
+        ("", "leading = true", "watch 'w': leading", "set strategy = \"digest\""),
+        ("", "schedule = \"0 9 * * *\"", "watch 'w': schedule", "set strategy = \"digest\""),
+        ("", "group_by = \"to\"", "watch 'w': group_by", "set strategy = \"digest\""),
+        (
+            "",
+            "strategy = \"digest\"\nschedule = \"at nine\"",
+            "watch 'w': schedule",
+            "such as \"0 9 * * MON-FRI\"",
+        ),
+        (
+            "",
+            "strategy = \"digest\"\nschedule = \"0 9 * * *\"\nwindow = \"60s\"",
+            "watch 'w': window",
+            "leave it or schedule out",
+        ),
+        (
+            "",
+            "strategy = \"digest\"\nschedule = \"0 9 * * *\"\nleading = true",
+            "watch 'w': leading",
+            "leave it or schedule out",
+        ),
+        ("", "strategy = \"digest\"\ngroup_by = [\"adress\"]", "watch 'w'", "did you mean 'address'"),
+        (
+            "",
+            "strategy = \"digest\"\ngroup_by = []",
+            "watch 'w': group_by",
+            "write address, tx_hash or parameters",
+        ),
+        ("", "strategy = \"digest\"\ngroup_bye = [\"address\"]", "group_bye", "did you mean 'group_by'?"),
+    ] {
+        let error = watching(recipient, watch).expect_err(watch).to_string();
+        assert!(error.contains(key) && error.contains(mend), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

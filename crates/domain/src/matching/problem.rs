@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     ContractName,
     filter::FilterError,
+    grouping::BadGroup,
     suggest::{listed, mend},
 };
 
@@ -38,6 +39,9 @@ pub enum WatchProblem {
     /// The filter is right for some of the events of that name only.
     #[error("{0}")]
     FilterFitsNotAll(Box<FitsNotAll>),
+    /// It is to be grouped by what the event does not have.
+    #[error("{0}")]
+    Group(BadGroup),
 }
 
 /// A filter that some of an overloaded event's declarations refuse.
@@ -75,7 +79,7 @@ impl WatchProblem {
         match self {
             Self::Filter { error } => Some(error),
             Self::FilterFitsNotAll(fits) => Some(&fits.error),
-            Self::UnknownContract { .. } | Self::UnknownEvent { .. } => None,
+            Self::UnknownContract { .. } | Self::UnknownEvent { .. } | Self::Group(_) => None,
         }
     }
 }

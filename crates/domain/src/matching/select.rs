@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     Catalog, Contract, Watch,
     filter::{Filter, FilterError},
+    grouping,
     schema::EventSchema,
 };
 
@@ -13,7 +14,7 @@ use super::{FitsNotAll, WatchProblem};
 /// A schema with the watch's filter for it.
 type Compiled = (Arc<EventSchema>, Option<Arc<Filter>>);
 
-/// Checks a watch: contract, event and filter.
+/// Checks a watch: contract, event, filter, and what its digests are grouped by.
 ///
 /// # Errors
 /// [`WatchProblem`], in one sentence with the mend.
@@ -47,12 +48,15 @@ pub(super) fn events<'c>(
     Ok((contract, schemas))
 }
 
-/// The watch's filter for each of its events.
+/// The watch's filter for each of its events, all of which have what it groups by.
 pub(super) fn compile(
     watch: &Watch,
     schemas: &[Arc<EventSchema>],
     mut compile: impl FnMut(&str, &Arc<EventSchema>) -> Result<Arc<Filter>, FilterError>,
 ) -> Result<Vec<Compiled>, WatchProblem> {
+    for schema in schemas {
+        grouping::check(&watch.telling.group_by, schema).map_err(WatchProblem::Group)?;
+    }
     let Some(source) = &watch.filter else {
         return Ok(schemas.iter().map(|schema| (Arc::clone(schema), None)).collect());
     };

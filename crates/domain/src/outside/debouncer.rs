@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{HitId, RecipientId, WatchId, window::WindowRule};
 
-/// What a window gathers for: a recipient and a watch.
+/// What a window gathers for: a recipient and a watch, and the values that its events share where they are grouped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WindowKey(String);
 
@@ -17,6 +17,15 @@ impl WindowKey {
     pub fn new(recipient: &RecipientId, watch: &WatchId) -> Self {
         // A space is in neither id, so the two halves cannot run into each other.
         Self(format!("{recipient} {watch}"))
+    }
+
+    /// The key of the window of one group of a watch, by the group's key; the watch's own where that is empty.
+    pub fn grouped(recipient: &RecipientId, watch: &WatchId, group: &str) -> Self {
+        match group {
+            "" => Self::new(recipient, watch),
+            // No space is in a group's key either.
+            group => Self(format!("{recipient} {watch} {group}")),
+        }
     }
 
     /// Takes back what [`WindowKey::as_str`] gave.
@@ -29,9 +38,19 @@ impl WindowKey {
         &self.0
     }
 
-    /// The watch's half.
+    /// The recipient's part.
+    pub fn recipient(&self) -> Option<RecipientId> {
+        self.0.split(' ').next()?.parse().ok()
+    }
+
+    /// The watch's part.
     pub fn watch(&self) -> Option<WatchId> {
-        self.0.split_once(' ').and_then(|(_, watch)| watch.parse().ok())
+        self.0.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The key of the group; empty where the watch is not grouped.
+    pub fn group(&self) -> &str {
+        self.0.splitn(3, ' ').nth(2).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@
 // The name that every other crate gives it.
 extern crate domain as domain;
 
+mod accounts;
 mod canonical;
 mod catalog;
 mod confirmation;
@@ -13,7 +14,10 @@ mod filter_errors;
 mod filter_law;
 mod filter_values;
 mod fold;
+mod grouping;
+mod local_times;
 mod matching;
 mod matching_law;
 mod retry;
+mod timing;
 mod window;

@@ -30,6 +30,7 @@ pub(crate) fn watch(id: &str, contract: &str, event: &str, filter: Option<&str>)
         event: event.to_owned(),
         filter: filter.map(str::to_owned),
         strategy: Strategy::Immediate,
+        telling: domain::Telling::default(),
         deliver_at: DeliverAt::Seen,
         paused: false,
         from_file: false,

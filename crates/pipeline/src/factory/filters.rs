@@ -108,7 +108,7 @@ fn could_be_digits(symbol: &str) -> bool {
         || symbol.contains(char::is_whitespace)
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let length = text.chars().count();
     let (head, tail, limit) = if text.starts_with("0x") { (6, 4, 13) } else { (10, 6, SHORT_CHARS_MAX) };
     if length <= limit {

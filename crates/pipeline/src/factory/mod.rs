@@ -12,6 +12,7 @@ mod contract_event;
 mod erc20;
 mod erc721;
 mod filters;
+mod gathered;
 mod locale;
 mod readable;
 mod samples;
@@ -35,6 +36,7 @@ use serde_json::{Value as Json, json};
 use store::{StoredEvent, TokenRow};
 
 pub use amended::{Amendment, Before};
+pub use gathered::{Gathered, HeldBack};
 
 use samples::Sample;
 use templates::Templates;
@@ -122,14 +124,23 @@ impl Factories {
     /// # Errors
     /// [`TemplateError`] when a template of the user's fails at these events, or when there are none.
     pub fn render(&self, told: &Told<'_>) -> Result<Text, TemplateError> {
+        self.render_gathered(told, &Gathered::default())
+    }
+
+    /// The text about `told`'s events, which were gathered for what they share, and some of them held back.
+    ///
+    /// # Errors
+    /// As [`Factories::render`].
+    pub fn render_gathered(&self, told: &Told<'_>, gathered: &Gathered) -> Result<Text, TemplateError> {
         let events = common::in_chain_order(told.events);
         let kind = Kind::of(&events);
-        let facts = facts(kind, told, &events)
+        let mut facts = facts(kind, told, &events)
             .ok_or_else(|| TemplateError::new(sources::file_of(kind), "there are no events to tell of"))?;
+        gathered.add_to(&mut facts);
         let context = minijinja::Value::from(Serde(context(told, kind, &facts)));
         let file = sources::file_of(kind);
         let (title, body) = self.templates.render(&file, &told.recipient.locale, context)?;
-        Ok(Text { kind: kind.as_str(), title, body, facts })
+        Ok(Text { kind: kind.as_str(), title: gathered.entitle(title), body, facts })
     }
 
     fn check(&self) -> Result<(), TemplateError> {
@@ -147,7 +158,7 @@ impl Factories {
                     let known: Vec<_> = names.iter().cloned().collect();
                     self.templates.check_names(&sources::file_of(kind), &known)?;
                 }
-                self.render(&sample.told())?;
+                self.render_gathered(&sample.told(), &Gathered::sample(variant))?;
             }
         }
         self.check_amendments()
@@ -176,6 +187,11 @@ fn context(told: &Told<'_>, kind: Kind, facts: &Json) -> Json {
     context["recipient"] = json!(told.recipient.id);
     context["chain"] = json!(told.chain);
     context["timezone"] = json!(told.recipient.timezone);
+    for (name, nothing) in [("group", json!([])), ("held_back", Json::Null)] {
+        if facts.get(name).is_none() {
+            context[name] = nothing;
+        }
+    }
     context
 }
 

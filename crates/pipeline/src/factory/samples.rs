@@ -40,6 +40,7 @@ impl Sample {
             event: "Transfer".to_owned(),
             filter: watched.then_some(filter),
             strategy: Strategy::Immediate,
+            telling: domain::Telling::default(),
             deliver_at: DeliverAt::Seen,
             paused: false,
             from_file: false,
@@ -48,6 +49,8 @@ impl Sample {
             id: watch.recipient.clone(),
             locale: locale.to_owned(),
             timezone: "Europe/Berlin".to_owned(),
+            quiet_hours: None,
+            at_most: None,
             from_file: false,
         };
         let events: Vec<_> = match kind {

@@ -113,11 +113,14 @@ impl Ingest {
         let mut audited = compare(events, stored, &truth, (from, to));
         audited.extra.retain(|stored| self.is_configured(&stored.event));
         if repair && !audited.is_clean() {
+            domain::crash_point!("audit.compared");
             audited.repaired = self.repair(&audited, &children).await?;
+            domain::crash_point!("audit.repaired");
         }
         // Nothing is said of blocks that a contract is yet to be read in.
         if self.is_whole(from, to) {
             self.deps.store.note_audit(&self.row(&audited)).await?;
+            domain::crash_point!("audit.noted");
         }
         self.report(&audited);
         Ok(audited)

@@ -74,10 +74,12 @@ impl Ingest {
             now: self.deps.clock.now(),
         };
         let store = &self.deps.store;
+        domain::crash_point!("ingest.backfill.before_commit");
         let committed = match &piece.content {
             Past::Events(_) => store.commit_backfill(&commit).await?,
             Past::Rows(rows) => store.commit_backfill_rows(&commit, rows).await?,
         };
+        domain::crash_point!("ingest.backfill.committed");
         for (name, _, next) in &contracts {
             if let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.name == *name) {
                 cursor.next_block = *next;

@@ -81,7 +81,10 @@ impl Ingest {
             fence: self.fence(&lease),
             now: self.deps.clock.now(),
         };
+        domain::crash_point!("ingest.before_commit", !events.is_empty());
         let committed = self.deps.store.commit_chain(&commit).await?;
+        domain::crash_point!("ingest.committed", !events.is_empty());
+        domain::crash_point!("ingest.recover.committed", ancestor.is_some());
         let Some(chain) = self.chain.as_mut() else { return Ok(Did::Idle) };
         let rewound = ancestor.and_then(|ancestor| chain.rewind(ancestor).ok());
         let depth = rewound.map_or(0, |dropped| dropped.len() as u64);
@@ -90,7 +93,7 @@ impl Ingest {
             if chain.extend(header).is_err() {
                 chain.jump(header.block);
             }
-            self.witnesses.satisfied(header.block);
+            self.witnesses.satisfied(header.block, events);
         }
         if committed.seen + committed.orphaned > 0 {
             self.deps.relay.ring();

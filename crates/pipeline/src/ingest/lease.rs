@@ -30,6 +30,7 @@ impl Ingest {
         }
         let held = self.deps.store.take_lease(&self.lease_name(), &lease.owner, now, lease.term).await?;
         if held {
+            domain::crash_point!("ingest.leased");
             if self.renew_at == Timestamp::MIN {
                 tracing::info!(chain = %self.config.name, "reading this chain");
             }

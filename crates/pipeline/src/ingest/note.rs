@@ -46,6 +46,7 @@ impl Ingest {
         let store = &self.deps.store;
         let safe = safe.filter(|_| agreed);
         store.note_heads(self.config.chain, head, safe, Some(self.final_held), now).await?;
+        domain::crash_point!("ingest.noted");
         self.noted = Some((*heads, agreed));
         let label = self.config.name.to_string();
         #[expect(clippy::cast_precision_loss, reason = "a gauge of block counts")]

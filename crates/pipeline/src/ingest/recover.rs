@@ -39,6 +39,7 @@ impl Ingest {
                 return Err(error);
             }
         };
+        domain::crash_point!("ingest.recover.before_commit");
         self.commit(Some(ancestor), &headers, &events, &children).await
     }
 

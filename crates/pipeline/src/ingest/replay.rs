@@ -75,7 +75,9 @@ impl Ingest {
             progress: Some((id, to + 1, events.len() as u64)),
             now: self.deps.clock.now(),
         };
+        domain::crash_point!("replay.before_commit");
         let added = self.deps.store.commit_replay(&commit).await?;
+        domain::crash_point!("replay.committed");
         Ok(Piece { to, events: events.len() as u64, added })
     }
 

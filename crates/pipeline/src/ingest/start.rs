@@ -43,6 +43,7 @@ impl Ingest {
         self.final_held = row.finalized.unwrap_or_default().min(tip.number);
         self.finalized = self.finalized.max(self.final_height(heads));
         self.settle_contracts(tip, heads.latest.block.number).await?;
+        domain::crash_point!("ingest.contracts_settled");
         self.meet_children().await?;
         let did = Did::Started { tip };
         // Whether the stored chain is the node's shows at the next look.
@@ -76,6 +77,7 @@ impl Ingest {
             now: self.deps.clock.now(),
         };
         self.deps.store.commit_chain(&commit).await?;
+        domain::crash_point!("ingest.begun");
         self.chain = CanonicalChain::from_blocks(headers.iter().map(|header| header.block), depth as usize);
         Ok(last.block)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use domain::{ChainClient, DeliverAt, EventId, NotificationId, Origin, Strategy};
+use domain::{ChainClient, DeliverAt, EventId, HitState, NotificationId, Origin, Strategy, Telling};
 use pipeline::{
     Bell,
     amend::{Amend, AmendConfig, AmendDeps},
@@ -28,6 +28,19 @@ const HISTORIES: u64 = 100;
 const HISTORIES_POSTGRES: u64 = 30;
 const DEPTH: u64 = 20;
 const SETTLE: u64 = 2;
+
+/// Every watch, and how many blocks it waits for.
+const WATCHES: [(&str, u64); 9] = [
+    ("now", 0),
+    ("later", 0),
+    ("sure", 3),
+    ("lead", 0),
+    ("sure-lead", 3),
+    ("each", 0),
+    ("calm-now", 0),
+    ("calm-each", 0),
+    ("calm-often", 0),
+];
 
 macro_rules! halves {
     ($($name:ident = $half:expr),* $(,)?) => {
@@ -93,6 +106,18 @@ impl Life {
         rooms.watch("now", Strategy::Immediate, DeliverAt::Seen).await?;
         rooms.watch("later", window(30), DeliverAt::Seen).await?;
         rooms.watch("sure", window(10), DeliverAt::Depth(3)).await?;
+        let leading = Telling { leading: true, ..Telling::default() };
+        rooms.watch_of("ops", "lead", window(15), leading.clone(), DeliverAt::Seen).await?;
+        rooms.watch_of("ops", "sure-lead", window(15), leading, DeliverAt::Depth(3)).await?;
+        let grouped = Telling { group_by: vec!["tx_hash".to_owned()], ..Telling::default() };
+        rooms.watch_of("ops", "each", window(20), grouped.clone(), DeliverAt::Seen).await?;
+        // The story begins at 22:13:20: its first minutes are quiet, or just before.
+        let quiet = if rng.random_bool(0.5) { "22:13-22:15" } else { "22:14-22:20" };
+        rooms.recipient("calm", "UTC", Some(quiet), Some("5/hour")).await?;
+        rooms.watch_of("calm", "calm-now", Strategy::Immediate, Telling::default(), DeliverAt::Seen).await?;
+        rooms.watch_of("calm", "calm-each", window(20), grouped, DeliverAt::Seen).await?;
+        let scheduled = Telling { schedule: Some("*/5 * * * *".parse()?), ..Telling::default() };
+        rooms.watch_of("calm", "calm-often", window(20), scheduled, DeliverAt::Seen).await?;
         let client = Arc::new(node.clone()) as Arc<dyn ChainClient>;
         let catalog = rooms.world.catalog();
         let ingest = rooms.world.ingest_of(&client, &catalog, |config| {
@@ -199,7 +224,25 @@ impl Life {
             drain(&mut self.deliver).await?;
             self.deliver.drain().await?;
         }
-        Ok(())
+        self.wait_for_budgets().await
+    }
+
+    /// Hours pass, in which what was held back is told.
+    async fn wait_for_budgets(&mut self) -> anyhow::Result<()> {
+        for _ in 0..100 {
+            let mut pending = 0;
+            for (watch, _) in WATCHES {
+                pending += self.rooms.hits(watch, HitState::Pending).await?;
+            }
+            if pending == 0 {
+                break;
+            }
+            self.rooms.pass(1_200);
+            drain(&mut self.rooms.digest()).await?;
+        }
+        drain(&mut self.rooms.relay("relay")).await?;
+        drain(&mut self.deliver).await?;
+        Ok(self.deliver.drain().await?)
     }
 
     async fn judge(&self) -> anyhow::Result<()> {
@@ -220,7 +263,9 @@ impl Life {
             }
         }
         let tip = self.rooms.world.tip().await?;
-        for (watch, depth) in [("now", 0), ("later", 0), ("sure", 3)] {
+        for (watch, depth) in WATCHES {
+            let pending = self.rooms.hits(watch, HitState::Pending).await?;
+            ensure!(pending == 0, "watch '{watch}' still has {pending} pending hits");
             let due: Vec<_> = live.iter().filter(|stored| stored.event.block.number + depth <= tip).collect();
             let told: u64 =
                 inbox.iter().filter(|((of, _), _)| of == watch).map(|(_, (_, count, _))| count).sum();

@@ -11,7 +11,7 @@ use broker::{Broker, ConsumerConfig, MemoryBroker};
 use debounce::StoreDebouncer;
 use domain::{
     Channel, ChannelError, Clock, Debouncer, DeliverAt, HitState, Outgoing, Receipt, Recipient, Strategy,
-    Target, TargetUrl, Watch,
+    Target, TargetUrl, Telling, Watch,
     message::{STREAM_CHAIN, STREAM_NOTIFY},
     retry::RetrySchedule,
     window::WindowRule,
@@ -113,20 +113,38 @@ pub(crate) struct Rooms {
 impl Rooms {
     /// Rooms around a world whose recipient `ops` has one target.
     pub(crate) async fn around(world: World) -> anyhow::Result<Self> {
-        let recipient =
-            Recipient { id: "ops".parse()?, locale: "en".into(), timezone: "UTC".into(), from_file: false };
-        world.store.put_recipients(&[recipient]).await?;
+        let broker = MemoryBroker::new(Arc::clone(&world.clock) as Arc<dyn Clock>);
+        let debouncer = Arc::new(StoreDebouncer::new(world.store.clone()));
+        let rooms = Self { world, broker, debouncer, channel: Arc::default(), notifier: OnceLock::new() };
+        rooms.recipient("ops", "UTC", None, None).await?;
+        Ok(rooms)
+    }
+
+    /// A recipient with one target, and with times in which it is to be left alone.
+    pub(crate) async fn recipient(
+        &self,
+        id: &str,
+        timezone: &str,
+        quiet_hours: Option<&str>,
+        at_most: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let recipient = Recipient {
+            id: id.parse()?,
+            locale: "en".into(),
+            timezone: timezone.into(),
+            quiet_hours: quiet_hours.map(str::parse).transpose()?,
+            at_most: at_most.map(str::parse).transpose()?,
+            from_file: false,
+        };
+        self.world.store.put_recipients(&[recipient]).await?;
         let target = Target {
-            recipient: "ops".parse()?,
+            recipient: id.parse()?,
             name: "t".parse()?,
             url: TargetUrl::new("test:"),
             secrets: Vec::new(),
             from_file: false,
         };
-        world.store.put_targets(&[target]).await?;
-        let broker = MemoryBroker::new(Arc::clone(&world.clock) as Arc<dyn Clock>);
-        let debouncer = Arc::new(StoreDebouncer::new(world.store.clone()));
-        Ok(Self { world, broker, debouncer, channel: Arc::default(), notifier: OnceLock::new() })
+        Ok(self.world.store.put_targets(&[target]).await?)
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -153,13 +171,25 @@ impl Rooms {
         strategy: Strategy,
         deliver_at: DeliverAt,
     ) -> anyhow::Result<()> {
+        self.watch_of("ops", id, strategy, Telling::default(), deliver_at).await
+    }
+
+    pub(crate) async fn watch_of(
+        &self,
+        recipient: &str,
+        id: &str,
+        strategy: Strategy,
+        telling: Telling,
+        deliver_at: DeliverAt,
+    ) -> anyhow::Result<()> {
         let watch = Watch {
             id: id.parse()?,
-            recipient: "ops".parse()?,
+            recipient: recipient.parse()?,
             contract: "bell".parse()?,
             event: "Ring".into(),
             filter: None,
             strategy,
+            telling,
             deliver_at,
             paused: false,
             from_file: false,

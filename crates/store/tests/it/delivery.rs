@@ -12,6 +12,8 @@ use crate::{on_both, world::World};
 on_both!(
     a_delivery_is_leased_by_one_and_finished_by_its_holder,
     a_retry_is_due_at_its_time_and_not_before,
+    a_lease_that_ended_without_a_word_counts_as_a_try,
+    a_correction_is_the_same_kind_of_news_at_every_try,
     a_dead_letter_keeps_its_attempts_and_can_be_retried_and_dropped,
     an_unreadable_url_names_the_mend,
 );
@@ -19,8 +21,14 @@ on_both!(
 const TERM: Duration = Duration::from_secs(30);
 
 async fn queued(world: &World) -> anyhow::Result<domain::NotificationId> {
-    let recipient =
-        Recipient { id: "ops".parse()?, locale: "en".into(), timezone: "UTC".into(), from_file: false };
+    let recipient = Recipient {
+        id: "ops".parse()?,
+        locale: "en".into(),
+        timezone: "UTC".into(),
+        quiet_hours: None,
+        at_most: None,
+        from_file: false,
+    };
     world.store.put_recipients(&[recipient]).await?;
     let target = Target {
         recipient: "ops".parse()?,
@@ -31,8 +39,8 @@ async fn queued(world: &World) -> anyhow::Result<domain::NotificationId> {
     };
     world.store.put_targets(&[target]).await?;
     let bundle = crate::hits::bundle(world, HitId(Uuid::from_u128(1)));
-    world.store.release_hits(&[], &[], world.now, world.now).await?;
-    world.store.close_window(&[], &bundle, world.now).await?;
+    world.store.release_hits(&[], world.now).await?;
+    world.store.close_window(&[], &bundle, None, world.now).await?;
     Ok(bundle.notification.id)
 }
 
@@ -97,5 +105,43 @@ async fn a_dead_letter_keeps_its_attempts_and_can_be_retried_and_dropped(
 async fn an_unreadable_url_names_the_mend(_: &World) -> anyhow::Result<()> {
     let error = store::Store::open("mysql://user:secret@host/db").await.expect_err("no such dialect");
     assert_eq!(error.to_string(), "store.url mysql://…@host/db: it must begin with postgres:// or sqlite://");
+    Ok(())
+}
+
+async fn a_lease_that_ended_without_a_word_counts_as_a_try(world: &World) -> anyhow::Result<()> {
+    let id = queued(world).await?;
+    let leased = world.store.lease_deliveries_of(id, "stdout", "a", world.now, TERM).await?;
+    assert_eq!(leased[0].delivery.attempts, 0);
+    // Its worker died: before it sent anything, or after.
+    let later = world.now + SignedDuration::try_from(TERM)?;
+    let again = world.store.lease_due_deliveries("b", later, Duration::ZERO, TERM, 10).await?.remove(0);
+    assert_eq!((again.delivery.attempts, again.delivery.tries), (1, 0));
+    let answered = attempt(world, "HTTP 204");
+    world.store.finish_attempt(again.delivery.id, "b", &answered, &Outcome::Delivered).await?;
+    assert_eq!(world.store.deliveries_of(id).await?[0].attempts, 2);
+    Ok(())
+}
+
+// The first telling was under way when its worker died. Then, and when that has been found out, the correction is none that
+// is the first there: it was sent under one id both times.
+async fn a_correction_is_the_same_kind_of_news_at_every_try(world: &World) -> anyhow::Result<()> {
+    let first = queued(world).await?;
+    assert_eq!(world.store.lease_deliveries_of(first, "stdout", "a", world.now, TERM).await?.len(), 1);
+    let mut second = crate::hits::bundle(world, HitId(Uuid::from_u128(1)));
+    let id = first.correction(2);
+    let told = &mut second.notification;
+    (told.id, told.revision, told.corrects) = (id, 2, Some(first));
+    for delivery in &mut second.deliveries {
+        delivery.id = domain::DeliveryId::derive(id, 2, &delivery.recipient, &delivery.target);
+        delivery.notification = id;
+    }
+    world.store.close_window(&[], &second, None, world.now).await?;
+    let one = world.store.lease_deliveries_of(id, "stdout", "b", world.now, TERM).await?.remove(0);
+    assert!(!one.first, "something may have got through");
+    // Both workers are dead, and somebody takes up what they left.
+    let later = world.now + SignedDuration::try_from(TERM)? * 2;
+    let due = world.store.lease_due_deliveries("c", later, Duration::ZERO, TERM, 10).await?;
+    assert_eq!(due.len(), 1, "the first telling is outdated: {due:?}");
+    assert!(due[0].delivery.id == one.delivery.id && !due[0].first);
     Ok(())
 }

@@ -7,7 +7,7 @@ use domain::{
     NotificationState, Strategy, Watch, WindowAdd, WindowKey, WindowRule, message::send_message,
 };
 use jiff::{SignedDuration, Timestamp};
-use store::{Bundle, Closed, EventKey, HitOutcome, NewHit, StoredEvent};
+use store::{Bundle, Closed, EventKey, HitOutcome, HitPlan, NewHit, PendingHit, StoredEvent};
 
 use crate::{
     on_both,
@@ -84,8 +84,15 @@ pub(crate) fn hit(world: &World, stored: &StoredEvent, immediate: bool) -> NewHi
         key: EventKey::of(&stored.event),
         deliver_at: DeliverAt::Seen,
         state: HitState::Pending,
-        due_hint: world.now + SignedDuration::from_secs(60),
-        immediate: immediate.then(|| bundle(world, id)),
+        group: String::new(),
+        plan: HitPlan {
+            window: WindowKey::from_stored("ops w"),
+            due_hint: world.now + SignedDuration::from_secs(60),
+            held: None,
+            bundle: immediate.then(|| bundle(world, id)),
+            lead: None,
+            spend: None,
+        },
     }
 }
 
@@ -134,7 +141,10 @@ async fn an_orphaned_pending_hit_vanishes_and_comes_back_with_its_transaction(
     assert_eq!(world.store.hits(&[pending.id]).await?[0].hit.state, HitState::Orphaned);
     let again = seen(world, 3, 1, 1).await?;
     let outcome = world.store.commit_hits(&[], &[hit(world, &again, false)], world.now).await?;
-    assert_eq!(outcome.pending, [pending.id]);
+    assert_eq!(
+        outcome.pending,
+        [PendingHit { id: pending.id, due_hint: pending.plan.due_hint, held: false }]
+    );
     let row = world.store.hits(&[pending.id]).await?.remove(0);
     assert_eq!((row.hit.state, row.hit.event), (HitState::Pending, again.event.id));
     Ok(())
@@ -160,8 +170,8 @@ async fn the_fence_lets_one_of_two_closers_through(world: &World) -> anyhow::Res
     let bundle = bundle(world, pending.id);
     let ids = [pending.id];
     let (one, two) = tokio::join!(
-        world.store.close_window(&ids, &bundle, world.now),
-        world.store.close_window(&ids, &bundle, world.now),
+        world.store.close_window(&ids, &bundle, None, world.now),
+        world.store.close_window(&ids, &bundle, None, world.now),
     );
     let results = [one?, two?];
     assert!(results.contains(&Closed::Notified) && results.contains(&Closed::Changed), "{results:?}");
@@ -237,6 +247,7 @@ async fn watch_edits_arrive_by_revision_and_removals_too(world: &World) -> anyho
         event: "Sent".into(),
         filter: None,
         strategy: Strategy::Immediate,
+        telling: domain::Telling::default(),
         deliver_at: DeliverAt::Seen,
         paused: false,
         from_file: false,

@@ -6,10 +6,12 @@ mod contracts;
 mod delivery;
 mod finality;
 mod hits;
+mod ledger;
 mod opening;
 mod past;
 mod replays;
 mod rewinds;
+mod telling;
 mod world;
 
 /// Runs each test on both dialects.
