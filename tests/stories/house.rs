@@ -113,7 +113,7 @@ fn only_the_store_speaks_sql() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rust_files(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+pub(crate) fn rust_files(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

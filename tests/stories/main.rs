@@ -1,17 +1,23 @@
 //! End-to-end stories: the real binary, a real Anvil, real servers.
 
 mod audit;
+mod audit_hits;
 mod bad_input;
 mod chains;
+mod chaos;
 mod commands;
 mod crash;
+mod crash_points;
 mod edited_contracts;
 mod edits;
+mod explain;
 mod factory;
 mod finality;
 mod history;
 mod house;
+mod ledger;
 mod operations;
+mod ordeal;
 mod parity;
 mod past_killed;
 mod providers;

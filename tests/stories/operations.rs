@@ -126,7 +126,7 @@ async fn a_replay_notifies_once_of_what_was_never_notified(deployment: Deploymen
     Ok(())
 }
 
-async fn get(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
+pub(crate) async fn get(port: u16, path: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

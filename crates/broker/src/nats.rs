@@ -104,7 +104,9 @@ impl NatsBroker {
                 discard: stream::DiscardPolicy::Old,
                 ..stream::Config::default()
             };
-            self.server.context.create_or_update_stream(config).await.map_err(|error| {
+            let create = || self.server.context.create_or_update_stream(config.clone());
+            // The server refuses while somebody else is just deleting it.
+            again(create).await.map_err(|error| {
                 self.down(format!("stream {name} cannot be created: {error}; start nats-server with -js"))
             })?;
         }
@@ -128,10 +130,23 @@ impl NatsBroker {
             config,
             opened: Mutex::new(None),
         };
-        consumer.opened().await?;
+        // A stream that was there a moment ago may be gone.
+        again(|| consumer.opened()).await?;
         Ok(Arc::new(consumer))
     }
 }
+
+// What fails because streams are deleted at the same time succeeds at one of the next tries.
+async fn again<T, E, F: Future<Output = Result<T, E>>>(attempt: impl Fn() -> F) -> Result<T, E> {
+    for _ in 1..TRIES_MAX {
+        if let Ok(done) = attempt().await {
+            return Ok(done);
+        }
+    }
+    attempt().await
+}
+
+const TRIES_MAX: u32 = 5;
 
 /// Deletes the streams of a deployment, with everything in them. What must survive is in the store.
 ///

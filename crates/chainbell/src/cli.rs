@@ -24,6 +24,8 @@ enum Command {
     Run(commands::run::Args),
     /// Show it all on a local chain: an alert, a digest, a reorg
     Demo(demo::Args),
+    /// Run it all under kills, forks and failing surroundings, and judge
+    Chaos(commands::chaos::Args),
     /// Read blocks of the past again
     Replay(commands::replay::Args),
     /// Find where a halted chain parts from the node's, and go back there
@@ -32,6 +34,10 @@ enum Command {
     Audit(commands::audit::Args),
     /// Print canonical events, oldest first
     Events(commands::events::Args),
+    /// Say why somebody was, or was not, told of a transaction
+    Explain(commands::explain::Args),
+    /// What passed through an address, token by token
+    Ledger(commands::ledger::Args),
     /// List notifications
     #[command(subcommand, after_help = "Example: chainbell notifications list")]
     Notifications(commands::notifications::Command),
@@ -80,10 +86,13 @@ impl Cli {
         match self.command {
             Command::Run(args) => commands::run::run(load()?, args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Chaos(args) => commands::chaos::run(args).await,
             Command::Replay(args) => commands::replay::run(load()?, args).await,
             Command::Recover(args) => commands::recover::run(&*load()?, &args).await,
             Command::Audit(args) => commands::audit::run(load()?, args).await,
             Command::Events(args) => commands::events::run(&*load()?, &args).await,
+            Command::Explain(args) => commands::explain::run(&*load()?, &args).await,
+            Command::Ledger(args) => commands::ledger::run(&*load()?, &args).await,
             Command::Notifications(command) => commands::notifications::run(&*load()?, &command).await,
             Command::Watch(command) => commands::watch::run(&*load()?, command).await,
             Command::Recipient(command) => commands::recipient::run(&*load()?, command).await,

@@ -3,10 +3,12 @@
 //! Owns how the parts are put together, and nothing of what they do. [`wiring`] is the architecture, [`cli`] the
 //! commands, [`config`] every key.
 
+pub mod chaos;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod demo;
+pub mod dry_run;
 pub mod failure;
 pub mod gauges;
 pub mod output;

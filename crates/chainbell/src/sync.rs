@@ -12,7 +12,9 @@ use crate::config::Config;
 pub async fn file_into_store(config: &Config, store: &Store) -> Result<(), StoreError> {
     store.put_recipients(&config.recipients).await?;
     store.put_targets(&config.targets).await?;
+    domain::crash_point!("sync.recipients");
     store.put_watches(&config.watches).await?;
+    domain::crash_point!("sync.watches");
     for watch in store.watches(None).await?.into_iter().filter(|watch| watch.from_file) {
         if !config.watches.iter().any(|kept| kept.id == watch.id) {
             store.remove_watch(&watch.id).await?;

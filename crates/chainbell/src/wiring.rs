@@ -30,6 +30,7 @@ use pipeline::{
     factory::Factories,
     finality::{Finality, FinalityConfig},
     ingest::{Ingest, IngestConfig, IngestDeps, Lease},
+    ledger::{HitAudit, HitAuditor, HitAuditorConfig},
     matching::{Matching, MatchingConfig, MatchingDeps},
     notify::Notifier,
     relay::{Relay, RelayConfig},
@@ -40,6 +41,7 @@ use store::{Store, StoreClock};
 use uuid::Uuid;
 
 use crate::{
+    commands::audit_hits,
     config::{Chain, Config, raw::Audit},
     failure::Failure,
     gauges, past,
@@ -131,7 +133,7 @@ impl Parts {
             self.start_digest(&mut supervisor, &notifier, &relay);
         }
         if roles.has(Role::Matching) {
-            self.start_matching(&mut supervisor, &notifier, &relay).await?;
+            self.start_matching(&mut supervisor, &notifier, &relay, &owner).await?;
         }
         if roles.has(Role::Relay) {
             self.start_relay(&mut supervisor, &owner, &relay);
@@ -179,8 +181,13 @@ impl Parts {
         };
         let delays = self.config.raw.channels.retry.iter().map(|span| span.0).collect();
         let retry = RetrySchedule { delays, ..RetrySchedule::default() };
-        let config =
-            DeliverConfig { retry, grace: self.config.raw.run.sweep_grace.0, ..DeliverConfig::default() };
+        let config = DeliverConfig {
+            retry,
+            grace: self.config.raw.run.sweep_grace.0,
+            // Longer than any channel takes.
+            lease: self.config.raw.channels.deadline.0 * 4,
+            ..DeliverConfig::default()
+        };
         supervisor.room("deliver", Arc::new(move || Box::new(Deliver::new(deps.clone(), config.clone()))));
         Ok(())
     }
@@ -193,7 +200,12 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             relay: relay.clone(),
         };
-        let config = DigestConfig { grace: self.config.raw.run.sweep_grace.0, ..DigestConfig::default() };
+        let section = &self.config.raw.run;
+        let config = DigestConfig {
+            grace: section.sweep_grace.0,
+            lease: section.lease.0 * 6,
+            ..DigestConfig::default()
+        };
         supervisor.room("digest", Arc::new(move || Box::new(Digest::new(deps.clone(), config))));
         let deps = ConfirmDeps {
             store: self.store.clone(),
@@ -226,6 +238,7 @@ impl Parts {
         supervisor: &mut Supervisor,
         notifier: &Arc<Notifier>,
         relay: &Bell,
+        owner: &str,
     ) -> Result<(), Failure> {
         let consumer = self.broker.consumer(STREAM_CHAIN, "matching", ConsumerConfig::default()).await?;
         let deps = MatchingDeps {
@@ -253,7 +266,24 @@ impl Parts {
             Box::new(Matching::new(deps.clone(), watches, config.clone())) as Box<dyn pipeline::Room>
         };
         supervisor.room("matching", Arc::new(make));
+        if self.config.raw.run.audit_hits {
+            self.start_hit_auditor(supervisor, owner);
+        }
         Ok(())
+    }
+
+    fn start_hit_auditor(&self, supervisor: &mut Supervisor, owner: &str) {
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
+        let (catalog, limits) = (Arc::clone(&self.config.catalog), audit_hits::limits(&self.config));
+        let chains: Vec<_> = self.config.chains.iter().map(|chain| chain.id).collect();
+        let (owner, config) = (owner.to_owned(), HitAuditorConfig::default());
+        let make = move || {
+            let audit = HitAudit::new(store.clone(), Arc::clone(&clock), &catalog, limits.clone());
+            let (store, clock) = (store.clone(), Arc::clone(&clock));
+            Box::new(HitAuditor::new(audit, store, clock, chains.clone(), owner.clone(), config))
+                as Box<dyn pipeline::Room>
+        };
+        supervisor.room("audit:hits", Arc::new(make));
     }
 
     fn start_relay(&self, supervisor: &mut Supervisor, owner: &str, relay: &Bell) {
@@ -263,11 +293,11 @@ impl Parts {
         lanes.push(Store::notify_lane().to_owned());
         let (store, clock, bell, owner) =
             (self.store.clone(), Arc::clone(&self.clock), relay.clone(), owner.to_owned());
+        let config = RelayConfig { lease: self.config.raw.run.lease.0 * 2, ..RelayConfig::default() };
         let make = move || {
             let who = (owner.clone(), bell.clone());
             let (publisher, clock) = (Arc::clone(&publisher), Arc::clone(&clock));
-            let room =
-                Relay::new(store.clone(), publisher, clock, lanes.clone(), who, RelayConfig::default());
+            let room = Relay::new(store.clone(), publisher, clock, lanes.clone(), who, config);
             Box::new(room) as Box<dyn pipeline::Room>
         };
         supervisor.room("relay", Arc::new(make));

@@ -13,6 +13,7 @@ pub mod bell;
 pub mod confirm;
 pub mod deliver;
 pub mod digest;
+pub mod explain;
 pub mod factory;
 pub mod finality;
 pub mod health;

@@ -24,6 +24,7 @@ mod digest;
 mod effects;
 mod error;
 mod event;
+mod explain;
 mod finality;
 mod hit;
 mod hit_ends;

@@ -66,10 +66,31 @@ impl Running {
     /// When it cannot be started.
     pub fn start(config: &Path, arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
         let all: Vec<_> = std::iter::once("run").chain(arguments.iter().copied()).collect();
+        Self::spawn(command(Some(config), &all)?, log)
+    }
+
+    /// Starts a command of the binary that dies at a crash point (`domain::crash`).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_doomed(config: &Path, arguments: &[&str], log: &Path, point: &str) -> anyhow::Result<Self> {
+        let mut command = command(Some(config), arguments)?;
+        command.env(domain::crash::VARIABLE, point);
+        Self::spawn(command, log)
+    }
+
+    fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut command = command(Some(config), &all)?;
         command.stdout(file.try_clone()?).stderr(file);
         Ok(Self { child: command.spawn()? })
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn over(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Its process id.

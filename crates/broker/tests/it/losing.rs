@@ -87,3 +87,25 @@ async fn a_url_that_is_no_brokers_is_named_without_its_secrets() {
     let memory = broker::Broker::open("memory:", "", clock).await.expect("it is always there");
     assert!(memory.publisher().ping().await.is_ok());
 }
+
+// A process starts while everything is deleted, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_and_its_consumers_are_made_while_streams_are_deleted() -> anyhow::Result<()> {
+    let world = World::nats().await?;
+    let lose = async {
+        for _ in 0..15 {
+            // Two who delete at once may refuse each other.
+            let _ = world.lose_everything().await;
+        }
+        anyhow::Ok(())
+    };
+    let start = async {
+        for number in 0..30 {
+            world.consumer(&format!("deliver-{number}"), PATIENT).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (lost, started) = tokio::join!(lose, start);
+    lost?;
+    started
+}

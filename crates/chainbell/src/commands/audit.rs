@@ -22,15 +22,18 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  chainbell audit --chain mainnet --from-block 18600000 --to-block 18600100\n  \
-    chainbell audit --repair"
+    chainbell audit --repair\n  chainbell audit --hits"
 )]
 pub struct Args {
+    /// The ledger of hits instead: whether every event that satisfies a watch has its one hit, in the state that it should
+    #[arg(long, conflicts_with_all = ["to_block", "repair"])]
+    hits: bool,
     /// Only this chain, by its name in the configuration
     #[arg(long, value_name = "NAME")]
-    chain: Option<String>,
+    pub(super) chain: Option<String>,
     /// First block [default: the first one read]
     #[arg(long, value_name = "N")]
-    from_block: Option<u64>,
+    pub(super) from_block: Option<u64>,
     /// Last block [default: the last one that is final]
     #[arg(long, value_name = "N")]
     to_block: Option<u64>,
@@ -39,7 +42,7 @@ pub struct Args {
     repair: bool,
     /// Each difference as a JSON object, one per line
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Audits chains.
@@ -47,6 +50,9 @@ pub struct Args {
 /// # Errors
 /// When something differs and was not repaired, and as [`Failure`] says.
 pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
+    if args.hits {
+        return super::audit_hits::run(&config, &args).await;
+    }
     let chains: Vec<Chain> = match &args.chain {
         Some(name) => vec![config.chain(name)?.clone()],
         None => config.chains.clone(),

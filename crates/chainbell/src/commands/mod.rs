@@ -2,11 +2,16 @@
 
 pub mod abi;
 pub mod audit;
+pub mod audit_hits;
+pub mod chaos;
 pub mod config;
 pub mod dead_letters;
 pub mod decode;
 pub mod doctor;
+pub mod dry_run;
 pub mod events;
+pub mod explain;
+pub mod ledger;
 pub mod migrate;
 pub mod notifications;
 pub mod recipient;

@@ -36,6 +36,11 @@ pub enum Command {
         /// Its id
         id: WatchId,
     },
+    /// Show what a watch would have sent over what is held; nothing is sent
+    #[command(
+        after_help = "Examples:\n  chainbell watch dry-run big --from-block 18600000\n  chainbell watch dry-run new-watch.toml --from-block 18600000"
+    )]
+    DryRun(super::dry_run::Args),
     /// Let a watch rest, or go on with --off
     #[command(after_help = "Examples:\n  chainbell watch pause big\n  chainbell watch pause big --off")]
     Pause {
@@ -104,6 +109,7 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     match command {
         Command::Add(new) => add(config, &store, *new).await,
+        Command::DryRun(args) => super::dry_run::run(config, &store, &args).await,
         Command::List => list(&store).await,
         Command::Show { id } => {
             let watch = found(&store, &id).await?;
