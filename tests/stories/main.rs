@@ -8,6 +8,7 @@ mod chaos;
 mod commands;
 mod crash;
 mod crash_points;
+mod dry_run;
 mod edited_contracts;
 mod edits;
 mod explain;
@@ -27,6 +28,7 @@ mod reorg_down;
 mod replay;
 mod scripted;
 mod standby;
+mod until;
 mod world;
 
 /// Runs a story on both kinds of deployment.

@@ -17,6 +17,7 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
         self, Message,
+        error::ProtocolError,
         client::IntoClientRequest,
         handshake::client::Request,
         http::{HeaderValue, header},
@@ -144,6 +145,10 @@ fn refused(error: tungstenite::Error) -> WireError {
                 status => WireError::Http(Box::new(HttpRefusal { status, retry_after, refusal: None })),
             }
         }
+        // It hung up in the middle, which a node that is going down does.
+        tungstenite::Error::Protocol(
+            error @ (ProtocolError::HandshakeIncomplete | ProtocolError::ResetWithoutClosingHandshake),
+        ) => WireError::Broken(error.to_string()),
         tungstenite::Error::Protocol(_) | tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => {
             WireError::NotJsonRpc(format!("it opens no WebSocket ({error})"))
         }

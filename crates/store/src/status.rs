@@ -70,23 +70,35 @@ impl Store {
         })
     }
 
-    /// What is left to do for a chain's blocks up to `up_to`.
+    /// What is left to do for a chain's blocks up to `up_to`, and can be done without higher ones: hits that wait for more
+    /// blocks than that, and deliveries in doubt until `settle_blocks` have passed that, are not counted.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn work_left(&self, chain: ChainId, lane: &str, up_to: u64) -> Result<ChainCounts, StoreError> {
+    pub async fn work_left(
+        &self,
+        chain: ChainId,
+        lane: &str,
+        up_to: u64,
+        settle_blocks: u64,
+    ) -> Result<ChainCounts, StoreError> {
         let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
             let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox WHERE lane = $3 OR lane = $4),
                 (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2),
                 (SELECT count(*) FROM hit
-                    WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2),
+                    WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2
+                        AND (state = 'pending' OR CASE WHEN deliver_at IN ('seen', 'safe', 'finalized') THEN true
+                            ELSE block_number + CAST(deliver_at AS bigint) <= $2 END)),
                 (SELECT count(*) FROM delivery d JOIN notification n ON n.id = d.notification_id
-                    WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1)";
+                    WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1
+                        AND NOT EXISTS (SELECT 1 FROM hit h WHERE h.notification_id = coalesce(n.corrects, n.id)
+                            AND h.state = 'notified' AND h.believed AND h.gone_since > $2 - $5))";
             Ok(sqlx::query_as(statement)
                 .bind(chain.0.cast_signed())
                 .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
                 .bind(lane)
                 .bind(crate::outbox::NOTIFY_LANE)
+                .bind(i64::try_from(settle_blocks).unwrap_or(i64::MAX))
                 .fetch_one(db)
                 .await?)
         })?;

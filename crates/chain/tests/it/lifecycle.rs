@@ -165,3 +165,22 @@ async fn the_expected_chain_id_reaches_the_error_even_from_the_second_url() -> a
     assert_eq!(connect(other).await?.chain_id().await?, ChainId(5));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_node_that_hangs_up_in_the_middle_of_the_handshake_is_down_and_not_another_thing() -> anyhow::Result<()>
+{
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("ws://{}", listener.local_addr()?);
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            use tokio::io::AsyncReadExt as _;
+            let mut first = [0_u8; 256];
+            // What came is read, so that the end is an orderly one.
+            let _ = stream.read(&mut first).await;
+        }
+    });
+    let error = connect(config(&[url])).await.unwrap_err();
+    server.abort();
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
+    Ok(())
+}

@@ -104,7 +104,8 @@ async fn is_through(parts: &Parts, block: u64) -> Result<bool, StoreError> {
             return Ok(false);
         }
         let lane = Store::lane_of_chain(&chain.name);
-        if !parts.store.work_left(chain.id, &lane, block).await?.is_done() {
+        let settle_blocks = chain.keys.settle_blocks;
+        if !parts.store.work_left(chain.id, &lane, block, settle_blocks).await?.is_done() {
             return Ok(false);
         }
     }
