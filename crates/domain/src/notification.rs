@@ -57,7 +57,7 @@ pub struct Notification {
     pub watch: WatchId,
     /// Chain.
     pub chain: ChainId,
-    /// Which factory made it: `erc20_transfer`, `erc721_transfer`, `contract_event`.
+    /// Which factory made it, such as `erc20_transfer` or `contract_event`.
     pub kind: String,
     /// One line.
     pub title: String,

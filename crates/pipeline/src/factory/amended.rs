@@ -1,12 +1,16 @@
 //! What is said when the chain takes back what was told, or gives it back: the text around the text. Owns no figures;
 //! those are of the factory that tells the events.
 
-use domain::{ChainName, Notification, Recipient};
+use domain::{
+    ChainId, ChainName, Finality, HitId, Notification, NotificationId, NotificationState, Recipient,
+};
+use jiff::Timestamp;
 use minijinja::value::Serde;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use super::{
-    Factories, TemplateError, Text,
+    Factories, TemplateError, Text, Told,
     sources::{CORRECTED_FILE, RETRACTED_FILE},
 };
 
@@ -76,12 +80,53 @@ impl Factories {
         self.templates.render(file, &amendment.recipient.locale, context)
     }
 
-    /// Makes sure that a user's templates can be used: the names that they use are there.
-    pub(super) fn check_amendments(&self) -> Result<(), TemplateError> {
+    /// Makes sure that the names which a user's templates use are there.
+    pub(super) fn check_amendment_names(&self) -> Result<(), TemplateError> {
         const NAMES: [&str; 6] = ["before", "kind", "watch", "recipient", "chain", "timezone"];
         let known: Vec<_> = NAMES.map(str::to_owned).to_vec();
         self.templates.check_names(RETRACTED_FILE, &known)?;
         self.templates.check_names(CORRECTED_FILE, &[known, vec!["now".to_owned()]].concat())
+    }
+
+    /// Makes sure that a user's templates can be used: what was told of a sample is corrected by another's text, and
+    /// taken back.
+    pub(super) fn check_amendment(
+        &self,
+        told: &Told<'_>,
+        (text, told_before): &(Text, u64),
+        (now, count): &(Text, u64),
+    ) -> Result<(), TemplateError> {
+        let first = sample(told, text, *told_before);
+        let amendment = Amendment {
+            first: &first,
+            before: Before::of(&first),
+            recipient: told.recipient,
+            chain: told.chain,
+        };
+        self.corrected(&amendment, now, *count)?;
+        self.retracted(&amendment).map(drop)
+    }
+}
+
+/// A notification that never was.
+fn sample(told: &Told<'_>, text: &Text, count: u64) -> Notification {
+    Notification {
+        id: NotificationId::derive(HitId(Uuid::nil())),
+        recipient: told.recipient.id.clone(),
+        watch: told.watch.id.clone(),
+        chain: ChainId(1),
+        kind: text.kind.to_owned(),
+        title: text.title.clone(),
+        body: text.body.clone(),
+        count,
+        window: None,
+        facts: text.facts.clone(),
+        events: Vec::new(),
+        finality: Finality::Seen.to_string(),
+        state: NotificationState::Active,
+        revision: 1,
+        corrects: None,
+        created_at: Timestamp::UNIX_EPOCH,
     }
 }
 

@@ -1,12 +1,23 @@
 //! Amounts that stay exact: sums wider than 256 bits, and the one decimal form of each. Must not know locales.
 
+use abi::metadata::MAX_DECIMALS;
 use alloy_primitives::{U256, U512};
 use domain::transfer::in_units;
 use serde::Serialize;
 
 /// A sum of 256-bit values. 2^256 of them fit, which no window holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sum(U512);
+
+/// How much an amount is in whole tokens, to the last digit, for comparing amounts of different tokens. Those whose
+/// token does not say its decimals come before all others, because nobody knows what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size {
+    known: bool,
+    whole: U512,
+    /// What is less than a whole token, in units of 10^-77.
+    rest: U512,
+}
 
 /// An amount of a token, for machines: exact, in decimal digits, with `.` and without grouping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,10 +39,40 @@ impl Sum {
 
     /// `self` less `other`, below zero too.
     pub(super) fn less(self, other: Self, decimals: Option<u8>) -> Amount {
-        if self.0 >= other.0 {
-            return Amount::new((self.0 - other.0).to_string(), decimals);
-        }
-        Amount::new(format!("-{}", other.0 - self.0), decimals)
+        Amount::new(self.less_digits(other), decimals)
+    }
+
+    /// Decimal digits.
+    pub(super) fn digits(self) -> String {
+        self.0.to_string()
+    }
+
+    /// The decimal digits of `self` less `other`, below zero too.
+    pub(super) fn less_digits(self, other: Self) -> String {
+        if self.0 >= other.0 { (self.0 - other.0).to_string() } else { format!("-{}", other.0 - self.0) }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub(super) fn is_zero(self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// `decimals` are at most [`MAX_DECIMALS`].
+    pub(super) fn size(self, decimals: Option<u8>) -> Size {
+        let Some(decimals) = decimals else { return Size { known: false, whole: self.0, rest: U512::ZERO } };
+        let power = |exponent: u8| U512::from(10).pow(U512::from(exponent));
+        let unit = power(decimals);
+        let rest = (self.0 % unit) * power(MAX_DECIMALS.saturating_sub(decimals));
+        Size { known: true, whole: self.0 / unit, rest }
+    }
+}
+
+impl From<U256> for Sum {
+    fn from(value: U256) -> Self {
+        Self(U512::from(value))
     }
 }
 
@@ -80,6 +121,16 @@ mod tests {
             "347376267711948586270712955026063723559809953996921692118372752023739388919805"
         );
         assert_eq!(sum(&[U256::from(1)]).less(max, Some(0)).raw.len(), 79);
+    }
+
+    #[test]
+    fn amounts_of_different_tokens_compare_by_whole_tokens() {
+        let size = |value: u64, decimals| Sum::from(U256::from(value)).size(decimals);
+        assert!(size(2_000_000, Some(6)) > size(1_999_999_999_999_999_999, Some(18)));
+        assert_eq!(size(2_000_000, Some(6)), size(2_000_000_000_000_000_000, Some(18)));
+        assert!(size(1, Some(77)) > size(0, Some(0)));
+        assert!(size(u64::MAX, None) < size(0, Some(18)));
+        assert!(sum(&[U256::MAX, U256::MAX]).size(Some(77)) > Sum::from(U256::MAX).size(Some(77)));
     }
 
     #[test]

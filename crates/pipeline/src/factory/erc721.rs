@@ -9,9 +9,9 @@ use store::{StoredEvent, TokenRow};
 
 use super::{
     common::Common,
-    tally::{Addresses, Tally, checksummed},
+    movement::{self, Movement},
+    tally::{Addresses, Tally},
     token::TokenFacts,
-    transfer::Transfer,
     watched::{Direction, Watched, WatchedFacts},
 };
 
@@ -37,13 +37,8 @@ pub(super) struct Facts {
 
 #[derive(Debug, Serialize)]
 struct One {
-    from: String,
-    to: String,
-    /// Whether the token was made by it: it comes from the zero address.
-    minted: bool,
-    /// Whether the token was destroyed by it: it goes to the zero address.
-    burned: bool,
-    direction: Direction,
+    #[serde(flatten)]
+    movement: Movement,
     token_id: String,
 }
 
@@ -61,6 +56,9 @@ struct Collection {
     incoming: Option<i64>,
     out: Option<i64>,
     net: Option<i64>,
+    /// Transfers from the zero address, and to it.
+    minted: i64,
+    burned: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +73,8 @@ struct Moves {
     ids: HashSet<U256>,
     incoming: i64,
     outgoing: i64,
+    minted: i64,
+    burned: i64,
 }
 
 impl Facts {
@@ -85,11 +85,14 @@ impl Facts {
         tokens: &HashMap<Address, TokenRow>,
     ) -> Option<Self> {
         let common = Common::of(events)?;
-        let transfers: Vec<_> = events.iter().filter_map(|stored| Transfer::of(&stored.event)).collect();
+        let transfers = movement::all(events);
         let mut moves: HashMap<Address, Moves> = HashMap::new();
         let (mut by_collection, mut counterparties) = (Tally::default(), Tally::default());
-        for transfer in &transfers {
-            moves.entry(transfer.token).or_default().add(transfer.value, watched.direction(transfer));
+        for (transfer, _) in &transfers {
+            let moves = moves.entry(transfer.token).or_default();
+            moves.add(transfer.id.unwrap_or_default(), watched.direction(transfer));
+            moves.minted += i64::from(transfer.from.is_zero());
+            moves.burned += i64::from(transfer.to.is_zero());
             by_collection.add(transfer.token);
             watched.count_others(transfer, &mut counterparties);
         }
@@ -102,7 +105,12 @@ impl Facts {
                 Some(Collection::of(token, count, moves.get(&address)?, watched_facts.is_some()))
             })
             .collect();
-        let one = if let [transfer] = &transfers[..] { Some(One::of(transfer, watched)) } else { None };
+        let one = if let [(transfer, _)] = &transfers[..] {
+            let token_id = transfer.id.unwrap_or_default().to_string();
+            Some(One { movement: Movement::of(transfer, watched), token_id })
+        } else {
+            None
+        };
         let shown_transfers: u64 = shown.iter().map(|collection| collection.count).sum();
         Some(Self {
             common,
@@ -116,19 +124,6 @@ impl Facts {
             collections: shown,
             counterparties: counterparties.facts(),
         })
-    }
-}
-
-impl One {
-    fn of(transfer: &Transfer, watched: &Watched) -> Self {
-        Self {
-            from: checksummed(&transfer.from),
-            to: checksummed(&transfer.to),
-            minted: transfer.from.is_zero(),
-            burned: transfer.to.is_zero(),
-            direction: watched.direction(transfer),
-            token_id: transfer.value.to_string(),
-        }
     }
 }
 
@@ -152,6 +147,8 @@ impl Collection {
             incoming: watched.then_some(moves.incoming),
             out: watched.then_some(moves.outgoing),
             net: watched.then(|| moves.incoming - moves.outgoing),
+            minted: moves.minted,
+            burned: moves.burned,
         }
     }
 }

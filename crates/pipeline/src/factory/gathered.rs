@@ -1,7 +1,9 @@
 //! What the events of a notification were gathered for, and how many of them waited longer than their watch asks for. Facts
 //! that every kind can have; must not know windows or budgets.
 
-use domain::{Event, Held, Value, Watch, grouping};
+use std::collections::BTreeMap;
+
+use domain::{Event, Held, Suspicion, Value, Watch, grouping};
 use serde_json::{Value as Json, json};
 use store::StoredEvent;
 
@@ -20,6 +22,8 @@ pub struct Gathered {
     pub group: Vec<(String, Value)>,
     /// What was held back of them.
     pub held_back: Option<HeldBack>,
+    /// How many of them look like spam, by why.
+    pub suspicions: BTreeMap<Suspicion, u64>,
 }
 
 /// Events that waited longer than their watch asks for.
@@ -51,7 +55,16 @@ impl Gathered {
             held.count += 1;
             held.reason = held.reason.max(reason);
         }
-        Self { group, held_back }
+        Self { group, held_back, suspicions: BTreeMap::new() }
+    }
+
+    /// The same, with why some of the events look like spam.
+    #[must_use]
+    pub fn suspected(mut self, suspicions: impl IntoIterator<Item = Suspicion>) -> Self {
+        for suspicion in suspicions {
+            *self.suspicions.entry(suspicion).or_default() += 1;
+        }
+        self
     }
 
     /// Adds the facts that there are.
@@ -63,10 +76,20 @@ impl Gathered {
         if let Some(HeldBack { count, reason }) = self.held_back {
             facts["held_back"] = json!({ "count": count, "reason": reason.as_str() });
         }
+        if !self.suspicions.is_empty() {
+            let counted =
+                |(reason, count): (&Suspicion, &u64)| json!({ "reason": reason.as_str(), "count": count });
+            facts["suspicions"] = self.suspicions.iter().map(counted).collect();
+        }
     }
 
-    /// The title with what the events were gathered for.
-    pub(super) fn entitle(&self, title: String) -> String {
+    /// The title with what the events were gathered for, and that they look like spam.
+    pub(super) fn entitle(&self, title: String, locale: &str) -> String {
+        let title = match (self.suspicions.is_empty(), locale.starts_with("ru")) {
+            (true, _) => title,
+            (_, true) => clean::shortened(&format!("Похоже на спам: {title}"), TITLE_CHARS_MAX),
+            _ => clean::shortened(&format!("Looks like spam: {title}"), TITLE_CHARS_MAX),
+        };
         if self.group.is_empty() {
             return title;
         }
@@ -84,8 +107,11 @@ impl Gathered {
         let reason = if variant.is_multiple_of(2) { Held::Budget } else { Held::QuietHours };
         match variant % 3 {
             0 => Self::default(),
-            1 => Self { group, held_back: None },
-            _ => Self { group, held_back: Some(HeldBack { count: u64::from(variant), reason }) },
+            1 => Self { group, ..Self::default() }.suspected(Suspicion::ALL),
+            _ => {
+                let held_back = Some(HeldBack { count: u64::from(variant), reason });
+                Self { group, held_back, ..Self::default() }
+            }
         }
     }
 }

@@ -6,21 +6,27 @@
 
 mod amended;
 mod amount;
+mod approval;
 mod clean;
 mod common;
 mod contract_event;
+mod erc1155;
 mod erc20;
 mod erc721;
 mod filters;
 mod gathered;
+mod kind;
+mod liquidity;
 mod locale;
+mod movement;
+mod pool;
 mod readable;
 mod samples;
 mod sources;
+mod swap;
 mod tally;
 mod templates;
 mod token;
-mod transfer;
 mod watched;
 
 use std::{
@@ -38,9 +44,9 @@ use store::{StoredEvent, TokenRow};
 pub use amended::{Amendment, Before};
 pub use gathered::{Gathered, HeldBack};
 
+use kind::Kind;
 use samples::Sample;
 use templates::Templates;
-use transfer::Kind;
 use watched::Watched;
 
 /// What a factory works on.
@@ -116,7 +122,7 @@ impl Factories {
 
     /// Whether the event's contract should be asked for its symbol and decimals.
     pub fn wants_token(event: &StoredEvent) -> bool {
-        Kind::of_event(&event.event) != Kind::ContractEvent
+        Kind::of_event(&event.event).is_of_a_token()
     }
 
     /// The text about `told`'s events in its recipient's language.
@@ -140,40 +146,49 @@ impl Factories {
         let context = minijinja::Value::from(Serde(context(told, kind, &facts)));
         let file = sources::file_of(kind);
         let (title, body) = self.templates.render(&file, &told.recipient.locale, context)?;
-        Ok(Text { kind: kind.as_str(), title: gathered.entitle(title), body, facts })
+        Ok(Text { kind: kind.as_str(), title: gathered.entitle(title, &told.recipient.locale), body, facts })
     }
 
     fn check(&self) -> Result<(), TemplateError> {
-        let bad = |error: domain::ids::BadName| TemplateError::new("samples", error.to_string());
+        self.check_amendment_names()?;
         for kind in Kind::ALL {
-            let mut names = BTreeSet::new();
-            let languages: Vec<_> = self.templates.languages().collect();
-            for (language, variant) in languages
-                .iter()
-                .flat_map(|language| (0..samples::VARIANTS).map(move |variant| (language, variant)))
-            {
-                let sample = Sample::new(kind, variant, language).map_err(bad)?;
-                if names.is_empty() {
-                    names = context_names(&sample.told(), kind);
-                    let known: Vec<_> = names.iter().cloned().collect();
-                    self.templates.check_names(&sources::file_of(kind), &known)?;
-                }
-                self.render_gathered(&sample.told(), &Gathered::sample(variant))?;
+            for language in self.templates.languages() {
+                self.check_kind(kind, language)?;
             }
         }
-        self.check_amendments()
+        Ok(())
+    }
+
+    /// Renders every sample of a kind, and each as the correction of another.
+    fn check_kind(&self, kind: Kind, language: &str) -> Result<(), TemplateError> {
+        let bad = |error: domain::ids::BadName| TemplateError::new("samples", error.to_string());
+        let mut texts: Vec<(Text, u64)> = Vec::with_capacity(usize::from(samples::VARIANTS));
+        for variant in 0..samples::VARIANTS {
+            let sample = Sample::new(kind, variant, language).map_err(bad)?;
+            let told = sample.told();
+            if texts.is_empty() {
+                let known: Vec<_> = context_names(&told, kind).into_iter().collect();
+                self.templates.check_names(&sources::file_of(kind), &known)?;
+            }
+            let text = self.render_gathered(&told, &Gathered::sample(variant))?;
+            texts.push((text, told.events.len() as u64));
+        }
+        let sample = Sample::new(kind, 0, language).map_err(bad)?;
+        let nows = texts.iter().cycle().skip(1);
+        texts.iter().zip(nows).try_for_each(|(before, now)| self.check_amendment(&sample.told(), before, now))
     }
 }
 
 /// The figures; `None` where there are no events.
 fn facts(kind: Kind, told: &Told<'_>, events: &[&StoredEvent]) -> Option<Json> {
+    let watched = || Watched::of(told.watch, events);
     let json = match kind {
-        Kind::Erc20 => {
-            serde_json::to_value(erc20::Facts::of(events, &Watched::of(told.watch, events), told.tokens)?)
-        }
-        Kind::Erc721 => {
-            serde_json::to_value(erc721::Facts::of(events, &Watched::of(told.watch, events), told.tokens)?)
-        }
+        Kind::Erc20 => serde_json::to_value(erc20::Facts::of(events, &watched(), told.tokens)?),
+        Kind::Erc721 => serde_json::to_value(erc721::Facts::of(events, &watched(), told.tokens)?),
+        Kind::Erc1155 => serde_json::to_value(erc1155::Facts::of(events, &watched(), told.tokens)?),
+        Kind::Approval => serde_json::to_value(approval::Facts::of(events, told.tokens)?),
+        Kind::Swap => serde_json::to_value(swap::Facts::of(events)?),
+        Kind::Liquidity => serde_json::to_value(liquidity::Facts::of(events)?),
         Kind::ContractEvent => serde_json::to_value(contract_event::Facts::of(events)?),
     };
     Some(json.expect("the facts are structs of texts and numbers"))
@@ -187,7 +202,7 @@ fn context(told: &Told<'_>, kind: Kind, facts: &Json) -> Json {
     context["recipient"] = json!(told.recipient.id);
     context["chain"] = json!(told.chain);
     context["timezone"] = json!(told.recipient.timezone);
-    for (name, nothing) in [("group", json!([])), ("held_back", Json::Null)] {
+    for (name, nothing) in [("group", json!([])), ("held_back", Json::Null), ("suspicions", json!([]))] {
         if facts.get(name).is_none() {
             context[name] = nothing;
         }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{TemplateError, locale, transfer::Kind};
+use super::{TemplateError, kind::Kind, locale};
 
 /// The lines that all kinds share, included by them.
 pub(super) const SHARED_FILE: &str = "shared.txt";
@@ -26,19 +26,27 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str, &str); 12] = built_in![
+const BUILT_IN: [(&str, &str, &str); 20] = built_in![
+    "en" / "approval.txt",
     "en" / "contract_event.txt",
     "en" / "corrected.txt",
+    "en" / "erc1155_transfer.txt",
     "en" / "erc20_transfer.txt",
     "en" / "erc721_transfer.txt",
+    "en" / "liquidity.txt",
     "en" / "retracted.txt",
     "en" / "shared.txt",
+    "en" / "swap.txt",
+    "ru" / "approval.txt",
     "ru" / "contract_event.txt",
     "ru" / "corrected.txt",
+    "ru" / "erc1155_transfer.txt",
     "ru" / "erc20_transfer.txt",
     "ru" / "erc721_transfer.txt",
+    "ru" / "liquidity.txt",
     "ru" / "retracted.txt",
     "ru" / "shared.txt",
+    "ru" / "swap.txt",
 ];
 
 /// A template's text.

@@ -12,6 +12,13 @@ pub(super) const ADDRESSES_SHOWN_MAX: usize = 3;
 #[derive(Debug)]
 pub(super) struct Tally<T>(HashMap<T, u64>);
 
+/// The least few of any number of items, in bounded memory.
+#[derive(Debug)]
+pub(super) struct Top<T> {
+    limit: usize,
+    items: Vec<T>,
+}
+
 /// Addresses in the facts.
 #[derive(Debug, Serialize)]
 pub(super) struct Addresses {
@@ -53,6 +60,25 @@ impl<T: Copy + Eq + Hash + Ord> Tally<T> {
     }
 }
 
+impl<T: Ord> Top<T> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, items: Vec::with_capacity(limit + 1) }
+    }
+
+    pub(super) fn offer(&mut self, item: T) {
+        let place = self.items.partition_point(|kept| *kept <= item);
+        if place < self.limit {
+            self.items.insert(place, item);
+            self.items.truncate(self.limit);
+        }
+    }
+
+    /// The least first.
+    pub(super) fn into_sorted(self) -> Vec<T> {
+        self.items
+    }
+}
+
 impl Tally<Address> {
     pub(super) fn facts(&self) -> Addresses {
         let top: Vec<_> = self
@@ -67,4 +93,18 @@ impl Tally<Address> {
 /// EIP-55.
 pub(super) fn checksummed(address: &Address) -> String {
     address.to_checksum(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_few_are_kept_in_order() {
+        let mut top = Top::new(3);
+        for item in [5, 1, 4, 1, 9, 0, 7] {
+            top.offer(item);
+        }
+        assert_eq!(top.into_sorted(), [0, 1, 1]);
+    }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A token or a collection; `null` what it does not say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct TokenFacts {
     address: String,
     symbol: Option<String>,
@@ -28,10 +28,13 @@ impl TokenFacts {
             address: checksummed(&address),
             symbol: text(row.and_then(|row| row.symbol.as_ref()), SYMBOL_CHARS_MAX),
             name: text(row.and_then(|row| row.name.as_ref()), NAME_CHARS_MAX),
-            // The store keeps 0 to 77; anything else would make amounts that nobody can read.
-            decimals: row
-                .and_then(|row| row.decimals)
-                .filter(|decimals| *decimals <= abi::metadata::MAX_DECIMALS),
+            decimals: decimals(&address, tokens),
         }
     }
+}
+
+/// How many decimals the token says it has.
+pub(super) fn decimals(address: &Address, tokens: &HashMap<Address, TokenRow>) -> Option<u8> {
+    // The store keeps 0 to 77; anything else would make amounts that nobody can read.
+    tokens.get(address)?.decimals.filter(|decimals| *decimals <= abi::metadata::MAX_DECIMALS)
 }

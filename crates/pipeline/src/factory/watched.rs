@@ -8,16 +8,13 @@ use std::{
 
 use alloy_primitives::Address;
 use domain::{
-    Content, EventSchema, Value, Watch,
+    Content, EventSchema, Standard, Transfer, Value, Watch,
     filter::{CoverPlace, Filter},
 };
 use serde::Serialize;
 use store::StoredEvent;
 
-use super::{
-    tally::{self, Tally},
-    transfer::Transfer,
-};
+use super::tally::{self, Tally};
 
 /// How many watched addresses the facts show.
 const SHOWN_MAX: usize = 5;
@@ -62,15 +59,7 @@ impl Watched {
                 distinct.push(schema);
             }
         }
-        let filters = distinct.into_iter().filter_map(|schema| Filter::compile(source, schema).ok());
-        let keys = filters.filter_map(|filter| filter.cover()).flatten();
-        let ends = keys.filter(|key| matches!(key.place, CoverPlace::Param(0 | 1)));
-        let addresses = ends.filter_map(|key| match key.value {
-            // The zero address is where tokens are made and destroyed: it owns nothing, so nothing is its income.
-            Value::Address(address) if !address.is_zero() => Some(address),
-            _ => None,
-        });
-        Self(addresses.collect())
+        Self(distinct.into_iter().flat_map(|schema| demanded(source, schema)).collect())
     }
 
     pub(super) fn direction(&self, transfer: &Transfer) -> Direction {
@@ -93,6 +82,23 @@ impl Watched {
         let addresses = self.0.iter().take(SHOWN_MAX).map(tally::checksummed).collect();
         (!self.0.is_empty()).then_some(WatchedFacts { count: self.0.len(), addresses })
     }
+}
+
+/// The addresses that the filter demands of a transfer's ends.
+fn demanded(source: &str, schema: &EventSchema) -> Vec<Address> {
+    let Ok(filter) = Filter::compile(source, schema) else { return Vec::new() };
+    // ERC-1155 puts the operator before the ends.
+    let from = u32::from(Standard::of_schema(schema) == Some(Standard::Erc1155));
+    let ends = from..=from + 1;
+    let keys = filter.cover().unwrap_or_default().into_iter();
+    let keys =
+        keys.filter(|key| matches!(key.place, CoverPlace::Param(position) if ends.contains(&position)));
+    let addresses = keys.filter_map(|key| match key.value {
+        // The zero address is where tokens are made and destroyed: it owns nothing, so nothing is its income.
+        Value::Address(address) if !address.is_zero() => Some(address),
+        _ => None,
+    });
+    addresses.collect()
 }
 
 impl Direction {

@@ -109,6 +109,12 @@ fn a_digest_begins_with_the_count_and_the_net_amount() {
          Out: 20 BELL\n\
          Net: +1,180.5 BELL\n\
          Token: Bell Token\n\
+         Largest:\n\
+         1,000 BELL from 0x3C44…93BC\n\
+         200 BELL from 0x7099…79C8\n\
+         20 BELL to 0x3C44…93BC\n\
+         0.5 BELL from 0x3C44…93BC\n\
+         0 BELL from 0x7099…79C8\n\
          Counterparties (2): 0x3C44…93BC (3), 0x7099…79C8 (2)\n\
          Contract: bell, 0x5FbDB2315678afecb367f032d93F642f64180aa3\n\
          Chain: anvil\n\
@@ -129,6 +135,12 @@ fn a_digest_begins_with_the_count_and_the_net_amount() {
          Отправлено: 20 BELL\n\
          Сальдо: +1{NBSP}180,5 BELL\n\
          Токен: Bell Token\n\
+         Крупнейшие:\n\
+         1{NBSP}000 BELL от 0x3C44…93BC\n\
+         200 BELL от 0x7099…79C8\n\
+         20 BELL на 0x3C44…93BC\n\
+         0,5 BELL от 0x3C44…93BC\n\
+         0 BELL от 0x7099…79C8\n\
          Контрагенты (2): 0x3C44…93BC (3), 0x7099…79C8 (2)\n"
     )));
     assert!(
@@ -199,7 +211,14 @@ fn no_events_are_refused() {
 fn without_a_watched_address_there_are_totals_and_no_directions() {
     let events = [erc20(0, ALICE, BOB, bells(1, 0)), erc20(1, BOB, ME, bells(2, 0))];
     let text = World::new("en").render(&events);
-    assert!(text.body.starts_with("Total: 3 BELL\nToken: Bell Token\nParticipants (3): 0x7099…79C8 (2), "));
+    assert!(
+        text.body.starts_with(
+            "Total: 3 BELL\nToken: Bell Token\nLargest:\n2 BELL from 0x7099…79C8 to 0xf39F…2266\n\
+             1 BELL from 0x3C44…93BC to 0x7099…79C8\nParticipants (3): 0x7099…79C8 (2), "
+        ),
+        "{}",
+        text.body
+    );
     let facts = &text.facts["tokens"][0];
     assert!(facts["in"].is_null() && facts["out"].is_null() && facts["net"].is_null());
     assert_eq!(facts["total"]["amount"], "3");
@@ -226,11 +245,12 @@ fn several_tokens_are_told_one_by_one_and_only_the_busiest_are_shown() {
         .collect();
     let text = world.render(&events);
     assert_eq!(text.title, "35 transfers of 7 tokens");
-    let lines: Vec<_> = text.body.lines().take(7).collect();
+    let lines: Vec<_> = text.body.lines().take(14).collect();
     assert_eq!(lines[0], "T0 (0x0000…0000): 8 transfers, in 8,000 T0, out 0 T0, net +8,000 T0");
     assert_eq!(lines[4], "T4 (0x0000…0004): 4 transfers, in 4,000 T4, out 0 T4, net +4,000 T4");
     assert_eq!(lines[5], "and 2 more tokens with 5 transfers");
-    assert_eq!(lines[6], "Counterparties (1): 0x3C44…93BC (35)");
+    assert_eq!(lines[6..8], ["Largest:", "1,000 T0 from 0x3C44…93BC"]);
+    assert_eq!(lines[12..], ["and 30 more", "Counterparties (1): 0x3C44…93BC (35)"]);
     assert!(text.body.contains("\nContract: bell, 7 addresses\n"));
     assert!(text.body.contains("\nNewest 5 of 35 transactions:\n"));
     assert_eq!(text.facts["tokens"].as_array().unwrap().len(), 5);
@@ -281,7 +301,12 @@ fn a_token_without_metadata_is_told_in_raw_units_by_its_address() {
 #[test]
 fn a_hostile_symbol_is_shown_once_shortened_and_without_controls() {
     let shown = |symbol: &str| {
-        let row = TokenRow { name: Some(symbol.into()), symbol: Some(symbol.into()), decimals: Some(18) };
+        let row = TokenRow {
+            name: Some(symbol.into()),
+            symbol: Some(symbol.into()),
+            decimals: Some(18),
+            ..nameless()
+        };
         let text = World::watching_me("en").with_token(row).render(&[erc20(0, ALICE, ME, bells(5, 0))]);
         for hidden in ['\u{202e}', '\u{1b}', '\u{200b}', '\u{2066}', '\0'] {
             assert!(!text.title.contains(hidden) && !text.body.contains(hidden), "{symbol:?}");

@@ -95,6 +95,31 @@ fn a_name_that_only_many_events_reach_is_found_at_start() {
 }
 
 #[test]
+fn a_correction_that_only_some_kinds_could_fill_is_found_at_start() {
+    for (file, text, expected) in [
+        ("en/corrected.txt", "again\n{{ now.facts.tokens[0].symbol }}", "line 2: undefined value"),
+        ("ru/retracted.txt", "gone\n\n{{ before.fact }}", "line 3: undefined value"),
+        (
+            "en/retracted.txt",
+            "{% if before.count > 20 %}{{ before.count | plural(one='a') }}{% endif %}gone",
+            "line 1",
+        ),
+        (
+            "en/corrected.txt",
+            "{% if now.count == 1 and before.count > 1 %}{% else %}again{% endif %}",
+            "line 1: nothing is",
+        ),
+        ("en/retracted.txt", "gone {{ now.count }}", "line 1: there is no 'now'"),
+    ] {
+        let error = refused(&[(file, text)]);
+        assert!(error.starts_with(&format!("template DIR/{file}: {expected}")), "{text}: {error}");
+    }
+    let guarded = "again\n{% if kind == 'erc20_transfer' %}{{ now.facts.tokens[0].symbol }}{% endif %}";
+    let dir = folder(&[("en/corrected.txt", guarded)]);
+    Factories::new(Some(dir.path())).unwrap();
+}
+
+#[test]
 fn an_error_in_the_shared_lines_names_the_shared_file() {
     let error = refused(&[("ru/shared.txt", "a\nb\n{{ chain | datetime }}")]);
     assert!(error.starts_with("template DIR/ru/shared.txt: line 3: "), "{error}");
@@ -106,7 +131,7 @@ fn a_file_that_nothing_would_use_is_refused() {
     assert_eq!(
         error,
         "template DIR/en/erc20.txt: no notification uses a file of this name; there are erc20_transfer.txt, \
-         erc721_transfer.txt, contract_event.txt, shared.txt, corrected.txt, retracted.txt"
+         erc721_transfer.txt, erc1155_transfer.txt, approval.txt, swap.txt, liquidity.txt, contract_event.txt, shared.txt, corrected.txt, retracted.txt"
     );
     let error = refused(&[("english!/erc20_transfer.txt", "hello")]);
     assert_eq!(error, "template DIR/english!: the folder's name is no locale; call it 'en' or 'pt-BR'");

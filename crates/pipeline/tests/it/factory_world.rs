@@ -1,13 +1,17 @@
 //! Events of tokens and of other contracts, and the little that a factory needs beside them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use alloy_primitives::{Address, B256, Bytes, I256, U256, address};
 use domain::{
     BlockRef, ChainId, ChainName, Content, DeliverAt, Event, EventId, EventParam, EventSchema, Fields,
-    Finality, LogicalId, Origin, ParamType, Recipient, Strategy, Value, Watch, schema::Field,
+    Finality, HitId, LogicalId, Notification, NotificationId, NotificationState, Origin, ParamType,
+    Recipient, Strategy, Value, Watch, schema::Field,
 };
-use pipeline::factory::{Factories, TemplateError, Text, Told};
+use pipeline::factory::{Amendment, Before, Factories, TemplateError, Text, Told};
 use store::{StoredEvent, TokenRow};
 
 pub(crate) const ME: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
@@ -16,13 +20,15 @@ pub(crate) const BOB: Address = address!("70997970C51812dc3A010C7d01b50e0d17dc79
 pub(crate) const BELL: Address = address!("5FbDB2315678afecb367f032d93F642f64180aa3");
 pub(crate) const CHAIN: ChainId = ChainId(31337);
 
+/// Trying every template at their start takes longer than most tests.
+static FACTORIES: LazyLock<Factories> = LazyLock::new(|| Factories::new(None).unwrap());
+
 /// Everything that a factory is told, with the parts that a test wants to differ public.
 pub(crate) struct World {
     pub(crate) watch: Watch,
     pub(crate) recipient: Recipient,
     pub(crate) chain: ChainName,
     pub(crate) tokens: HashMap<Address, TokenRow>,
-    factories: Factories,
 }
 
 impl World {
@@ -50,7 +56,6 @@ impl World {
             },
             chain: "anvil".parse().unwrap(),
             tokens: HashMap::from([(BELL, token("BELL", 18))]),
-            factories: Factories::new(None).unwrap(),
         }
     }
 
@@ -58,6 +63,13 @@ impl World {
     pub(crate) fn watching_me(locale: &str) -> Self {
         let mut world = Self::new(locale);
         world.watch.filter = Some(format!("$0 == {ME} or $1 == {ME}"));
+        world
+    }
+
+    /// Watching transfers of whichever standard to and from [`ME`], by the names that all of them have.
+    pub(crate) fn watching_units() -> Self {
+        let mut world = Self::new("en");
+        world.watch.filter = Some(format!("from == {ME} or to == {ME}"));
         world
     }
 
@@ -71,7 +83,48 @@ impl World {
     }
 
     pub(crate) fn try_render(&self, events: &[StoredEvent]) -> Result<Text, TemplateError> {
-        self.render_by(&self.factories, events)
+        self.render_by(&FACTORIES, events)
+    }
+
+    /// What is said when all of `events`, told as `text`, are gone.
+    pub(crate) fn retract(&self, text: &Text, count: usize) -> (String, String) {
+        let first = self.notification(text, count);
+        FACTORIES.retracted(&self.amendment(&first)).unwrap()
+    }
+
+    /// What is said when only `events` are left of what `text` told of.
+    pub(crate) fn correct(&self, text: &Text, count: usize, events: &[StoredEvent]) -> Text {
+        let first = self.notification(text, count);
+        FACTORIES.corrected(&self.amendment(&first), &self.render(events), events.len() as u64).unwrap()
+    }
+
+    fn amendment<'a>(&'a self, first: &'a Notification) -> Amendment<'a> {
+        let before = Before::of(first);
+        Amendment { first, before, recipient: &self.recipient, chain: &self.chain }
+    }
+
+    fn notification(&self, text: &Text, count: usize) -> Notification {
+        Notification {
+            id: NotificationId::derive(HitId::derive(
+                LogicalId::derive(CHAIN, B256::ZERO, B256::ZERO, 0),
+                &self.watch.id,
+            )),
+            recipient: self.recipient.id.clone(),
+            watch: self.watch.id.clone(),
+            chain: CHAIN,
+            kind: text.kind.to_owned(),
+            title: text.title.clone(),
+            body: text.body.clone(),
+            count: count as u64,
+            window: None,
+            facts: text.facts.clone(),
+            events: Vec::new(),
+            finality: "seen".to_owned(),
+            state: NotificationState::Active,
+            revision: 1,
+            corrects: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+        }
     }
 
     pub(crate) fn render_by(
@@ -85,7 +138,12 @@ impl World {
 }
 
 pub(crate) fn token(symbol: &str, decimals: u8) -> TokenRow {
-    TokenRow { name: Some("Bell Token".into()), symbol: Some(symbol.into()), decimals: Some(decimals) }
+    TokenRow {
+        name: Some("Bell Token".into()),
+        symbol: Some(symbol.into()),
+        decimals: Some(decimals),
+        ..TokenRow::default()
+    }
 }
 
 pub(crate) fn nameless() -> TokenRow {

@@ -1,0 +1,76 @@
+//! What every standard's facts say of a single transfer, and of what several of them came to. Must not know what a token
+//! is called.
+
+use alloy_primitives::{B256, U256};
+use domain::{Transfer, transfers};
+use serde::Serialize;
+use store::StoredEvent;
+
+use super::{
+    amount::Sum,
+    tally::checksummed,
+    watched::{Direction, Watched},
+};
+
+/// One transfer in the facts.
+#[derive(Debug, Serialize)]
+pub(super) struct Movement {
+    from: String,
+    to: String,
+    /// Whether the token was made by it: it comes from the zero address.
+    minted: bool,
+    /// Whether the token was destroyed by it: it goes to the zero address.
+    burned: bool,
+    direction: Direction,
+}
+
+/// What several transfers came to. Of ERC-721 each is 1.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// How many transfers.
+    pub(super) count: u64,
+    pub(super) total: Sum,
+    pub(super) incoming: Sum,
+    pub(super) outgoing: Sum,
+    pub(super) minted: Sum,
+    pub(super) burned: Sum,
+}
+
+impl Movement {
+    pub(super) fn of(transfer: &Transfer, watched: &Watched) -> Self {
+        Self {
+            from: checksummed(&transfer.from),
+            to: checksummed(&transfer.to),
+            minted: transfer.from.is_zero(),
+            burned: transfer.to.is_zero(),
+            direction: watched.direction(transfer),
+        }
+    }
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, transfer: &Transfer, direction: Direction) {
+        let amount: U256 = transfer.amount;
+        self.count += 1;
+        self.total.add(amount);
+        for (counts, sum) in [
+            (direction.comes_in(), &mut self.incoming),
+            (direction.goes_out(), &mut self.outgoing),
+            (transfer.from.is_zero(), &mut self.minted),
+            (transfer.to.is_zero(), &mut self.burned),
+        ] {
+            if counts {
+                sum.add(amount);
+            }
+        }
+    }
+}
+
+/// Every transfer, in the order of the events, with its transaction.
+pub(super) fn all(events: &[&StoredEvent]) -> Vec<(Transfer, B256)> {
+    let each = |stored: &&StoredEvent| {
+        let hash = stored.event.tx_hash;
+        transfers(&stored.event).into_iter().map(move |transfer| (transfer, hash))
+    };
+    events.iter().flat_map(each).collect()
+}
