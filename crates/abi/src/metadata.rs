@@ -40,6 +40,11 @@ pub fn decode_text(answer: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// The answer to `name()` or `symbol()` as it was said, with all that [`decode_text`] removes. Not for showing.
+pub fn raw_text(answer: &[u8]) -> Option<String> {
+    dynamic(answer).or_else(|| fixed(answer)).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
 /// Reads the answer to `decimals()`; `None` where it is none or above [`MAX_DECIMALS`].
 pub fn decode_decimals(answer: &[u8]) -> Option<u8> {
     let decimals = U256::from_be_bytes(*answer.first_chunk::<32>()?);

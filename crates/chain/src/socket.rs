@@ -17,8 +17,8 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
         self, Message,
-        error::ProtocolError,
         client::IntoClientRequest,
+        error::ProtocolError,
         handshake::client::Request,
         http::{HeaderValue, header},
         protocol::WebSocketConfig,

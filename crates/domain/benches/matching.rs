@@ -1,4 +1,5 @@
-//! One event against 100,000 watches: the index, beside asking every filter, in one run.
+//! One event against 100,000 watches: the index, beside asking every filter, in one run. And a block of 200 transfers
+//! against 1,000,000 watches over 200,000 addresses, with the memory that a watch takes.
 
 #![expect(missing_docs, reason = "criterion's macros make public items")]
 
@@ -13,6 +14,9 @@ use domain::{
 };
 
 const WATCHES: u64 = 100_000;
+const MILLION: u64 = 1_000_000;
+const ADDRESSES: u64 = 200_000;
+const BLOCK: u64 = 200;
 
 fn schema() -> EventSchema {
     let param = |name: &str, ty, indexed| EventParam { name: name.to_owned(), ty, indexed };
@@ -49,9 +53,13 @@ fn watch(number: u64) -> Watch {
 }
 
 fn event(schema: &Arc<EventSchema>) -> Event {
+    transfer(schema, account(1), account(WATCHES / 2))
+}
+
+fn transfer(schema: &Arc<EventSchema>, from: Address, to: Address) -> Event {
     let params = Fields::named([
-        ("from", Value::Address(account(1))),
-        ("to", Value::Address(account(WATCHES / 2))),
+        ("from", Value::Address(from)),
+        ("to", Value::Address(to)),
         ("value", Value::Uint(U256::MAX)),
     ]);
     Event {
@@ -70,17 +78,61 @@ fn event(schema: &Arc<EventSchema>) -> Event {
     }
 }
 
-fn matching(criterion: &mut Criterion) {
+/// Resident memory in bytes; 0 where the system does not say.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
+}
+
+fn a_block_against_a_million(criterion: &mut Criterion) {
     let schema = Arc::new(schema());
+    let before = resident();
+    let watches = (0..MILLION).map(|number| {
+        let to = account(number % ADDRESSES);
+        Watch { filter: Some(format!("to == {to} and value >= {}", number / ADDRESSES)), ..watch(number) }
+    });
+    let (index, problems) = WatchIndex::build(&catalog(&schema), watches);
+    assert!(problems.is_empty(), "{problems:?}");
+    eprintln!("{} bytes for each of {MILLION} watches", resident().saturating_sub(before) / MILLION);
+    // Every other transfer is of a watched address.
+    let block: Vec<_> = (0..BLOCK)
+        .map(|number| {
+            transfer(
+                &schema,
+                account(ADDRESSES * 2),
+                account(number * ADDRESSES / BLOCK * (1 + number % 2 * 5)),
+            )
+        })
+        .collect();
+    let asked: usize = block.iter().map(|event| index.candidates(event)).sum();
+    let found: usize = block.iter().map(|event| index.matches(event).len()).sum();
+    assert!(
+        asked == found && found > 0 && asked as u64 <= BLOCK * (MILLION / ADDRESSES),
+        "{asked} asked, {found} found"
+    );
+    eprintln!("{asked} of {MILLION} filters are evaluated for a block of {BLOCK} transfers");
+    criterion.bench_function("a block of 200 transfers, 1,000,000 watches over 200,000 addresses", |bench| {
+        bench.iter(|| block.iter().map(|event| index.matches(black_box(event)).len()).sum::<usize>());
+    });
+}
+
+fn catalog(schema: &Arc<EventSchema>) -> Arc<Catalog> {
     let contract = Contract {
         name: "token".parse().expect("a name"),
         chain: ChainId(1),
         addresses: vec![Address::repeat_byte(9)],
         factory: None,
-        events: vec![Arc::clone(&schema)],
+        events: vec![Arc::clone(schema)],
         start: StartBlock::Latest,
     };
-    let catalog = Arc::new(Catalog::new(vec![contract]));
+    Arc::new(Catalog::new(vec![contract]))
+}
+
+fn matching(criterion: &mut Criterion) {
+    let schema = Arc::new(schema());
+    let catalog = catalog(&schema);
     let watches: Vec<_> = (0..WATCHES).map(watch).collect();
     let source = |watch: &Watch| watch.filter.clone().unwrap_or_default();
     let filters: Vec<_> =
@@ -97,5 +149,5 @@ fn matching(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, matching);
+criterion_group!(benches, a_block_against_a_million, matching);
 criterion_main!(benches);

@@ -21,13 +21,29 @@ pub struct QuietHours {
 #[error("'{0}' are no quiet hours: write two different times of the day, such as 22:00-07:00")]
 pub struct BadQuietHours(String);
 
+/// How many days' quiet hours a change of the clocks joins, at most.
+const JOINED_MAX: usize = 3;
+
 impl QuietHours {
     /// The moment at which the quiet hours end that `now` is within; `None` where it is within none. It is always later
-    /// than `now`.
+    /// than `now`, and not within others.
     ///
     /// A local time that the clocks skip is as much later as they skip, and of one that they show twice the first counts:
-    /// so each day has its quiet hours once.
+    /// so each day has its quiet hours once. Where the clocks skip all the time between the quiet hours of two days, they
+    /// are one.
     pub fn end(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let mut end = self.end_of_day(now, zone)?;
+        for _ in 0..JOINED_MAX {
+            match self.end_of_day(end, zone) {
+                Some(later) => end = later,
+                None => break,
+            }
+        }
+        Some(end)
+    }
+
+    // The end of one day's.
+    fn end_of_day(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let today = date_of(now, zone);
         [today.yesterday().ok(), Some(today)].into_iter().flatten().find_map(|begun| {
             let ended = if self.from < self.to { begun } else { begun.tomorrow().ok()? };

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContractName, RecipientId, WatchId, schedule::Schedule, window::WindowRule};
+use crate::{ContractName, RecipientId, WatchId, schedule::Schedule, spam::Spam, window::WindowRule};
 
 /// One `[[watch]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,14 @@ pub struct Telling {
     /// Whether its recipient is told in quiet hours too, and whatever the budget.
     #[serde(skip_serializing_if = "is_false")]
     pub critical: bool,
+    /// What becomes of transfers that look like spam, whether critical or not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub spam: Spam,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default(spam: &Spam) -> bool {
+    *spam == Spam::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -4,7 +4,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{ChainId, Clock, Debouncer, DeliverAt, Watch, WatchId, confirmation::released_up_to};
+use domain::{
+    ChainId, Clock, Debouncer, DeliverAt, Watch, WatchId,
+    confirmation::released_up_to,
+    spam::{self, SPAM_GROUP},
+};
 use store::{HitRow, Store};
 
 use crate::{
@@ -94,12 +98,11 @@ impl Confirm {
         let groups: HashMap<_, _> = rows.iter().map(|row| (row.hit.id, row.group.clone())).collect();
         let events = self.deps.store.events_by_keys(&keys).await?;
         let (ids, events) = in_chain_order(&rows, events);
-        let found = |(id, stored)| Found {
-            id,
-            watch,
-            stored,
-            group: groups.get(&id).cloned().unwrap_or_default(),
-            sure: true,
+        let gathering = spam::gathering(watch);
+        let found = |(id, stored)| {
+            let group: String = groups.get(&id).cloned().unwrap_or_default();
+            let watch = if group == SPAM_GROUP { &gathering } else { watch };
+            Found { id, watch, stored, group, sure: true }
         };
         let found: Vec<_> = ids.iter().copied().zip(&events).map(found).collect();
         let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     Claim, Clock, Debouncer, Held, HitId, HitState, Watch, WindowAdd, WindowKey, WindowRule,
+    spam::{self, SPAM_GROUP},
     timing::{Attention, free_from},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -126,12 +127,16 @@ impl Digest {
             pending.extend(rows.into_iter().filter(|row| row.hit.state == HitState::Pending));
         }
         let Some(watch_id) = claim.key.watch() else { return Ok(Closed::Notified) };
+        // What looks like spam has a window of its own, and is told by that alone.
+        let is_spam = claim.key.group() == SPAM_GROUP;
+        pending.retain(|row| (row.group == SPAM_GROUP) == is_spam);
         let Some(watch) = self.deps.store.watch(&watch_id).await? else {
             let ids: Vec<_> = pending.iter().map(|row| row.hit.id).collect();
             self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
             self.deps.store.forget_held_window(&claim.key).await?;
             return Ok(Closed::Notified);
         };
+        let watch = if is_spam { spam::gathering(&watch) } else { watch };
         let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
         let attention = audience.attention(&watch.recipient);
         let now = self.deps.clock.now();
@@ -166,8 +171,9 @@ impl Digest {
         // What is left out was orphaned, and matching is about to say so.
         let Some(least) = hits.iter().min().copied() else { return Ok(Closed::Changed) };
         let told: HashSet<_> = hits.iter().collect();
-        let held = pending.iter().filter(|row| told.contains(&row.hit.id)).filter_map(|row| row.held);
-        let bundle = self.deps.notifier.digest(watch, audience, (&events, least), held).await?;
+        let inside = pending.iter().filter(|row| told.contains(&row.hit.id));
+        let why = inside.map(|row| (row.held, row.suspicion)).collect();
+        let bundle = self.deps.notifier.digest(watch, audience, (&events, least), why).await?;
         domain::crash_point!("digest.before_close");
         let since = pending.iter().map(|row| row.created_at).min().unwrap_or(*now);
         let cost = spend(watch, attention, *now);

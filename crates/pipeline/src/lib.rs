@@ -24,6 +24,7 @@ pub mod notify;
 mod planning;
 pub mod relay;
 pub mod room;
+mod suspect;
 pub mod tokens;
 pub mod watches;
 

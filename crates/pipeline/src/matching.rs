@@ -12,9 +12,11 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin, Watch,
+    BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin, Spam,
+    Watch,
     confirmation::{ChainView, is_due},
     grouping,
+    spam::{self, SPAM_GROUP},
 };
 use jiff::{SignedDuration, Timestamp};
 use store::{EventKey, NewHit, Store, StoredEvent};
@@ -23,6 +25,7 @@ use crate::{
     Bell, Progress, Room, RoomError,
     notify::Notifier,
     planning::{Found, Planned, Planner, window_adds},
+    suspect::{Judged, Suspect},
     watches::Watches,
 };
 
@@ -75,14 +78,15 @@ pub struct MatchingDeps {
 pub struct Matching {
     deps: MatchingDeps,
     watches: Watches,
+    suspect: Suspect,
     config: MatchingConfig,
     swept: Option<Timestamp>,
 }
 
 impl Matching {
     /// A matching room over `watches`.
-    pub const fn new(deps: MatchingDeps, watches: Watches, config: MatchingConfig) -> Self {
-        Self { deps, watches, config, swept: None }
+    pub fn new(deps: MatchingDeps, watches: Watches, config: MatchingConfig) -> Self {
+        Self { deps, watches, suspect: Suspect::new(), config, swept: None }
     }
 
     /// Matches the events under these keys as they are now.
@@ -95,16 +99,24 @@ impl Matching {
         let (canonical, orphans): (Vec<_>, Vec<_>) = events.into_iter().partition(StoredEvent::is_canonical);
         self.deps.store.orphan_hits(&orphans).await?;
         domain::crash_point!("matching.orphaned", !orphans.is_empty());
-        let matched = self.matched(&canonical);
+        let (matched, judged) = self.judged(&canonical).await?;
         let audience =
             self.deps.notifier.audience(matched.iter().map(|(_, watch)| watch.recipient.clone())).await?;
         let views = self.views(&matched).await?;
-        let found: Vec<_> = matched.iter().map(|(stored, watch)| found(stored, watch, &views)).collect();
+        let found: Vec<_> = matched
+            .iter()
+            .zip(&judged)
+            .map(|((stored, watch), judged)| found(stored, watch, judged, &views))
+            .collect();
         let now = self.deps.clock.now();
         let (store, notifier) = (&self.deps.store, self.deps.notifier.as_ref());
         let planned = Planner { store, notifier, audience: &audience, now }.plans(&found).await?;
-        let hits: Vec<_> =
-            found.iter().zip(&planned).map(|(found, planned)| new_hit(found, planned)).collect();
+        let hits: Vec<_> = found
+            .iter()
+            .zip(&planned)
+            .zip(judged)
+            .map(|((found, planned), judged)| new_hit(found, planned, judged))
+            .collect();
         domain::crash_point!("matching.before_commit", !hits.is_empty());
         let outcome = self.deps.store.commit_hits(&canonical, &hits, now).await?;
         domain::crash_point!("matching.committed", !hits.is_empty());
@@ -134,6 +146,22 @@ impl Matching {
                 .extend(self.watches.index().matches(&stored.event).into_iter().map(|watch| (stored, watch)));
         }
         matched
+    }
+
+    /// The matches, and how each looks; the watch of one that looks like spam is as it tells such.
+    async fn judged<'e>(
+        &self,
+        events: &'e [StoredEvent],
+    ) -> Result<(Vec<(&'e StoredEvent, Arc<Watch>)>, Vec<Judged>), RoomError> {
+        let mut matched = self.matched(events);
+        let (store, notifier) = (&self.deps.store, self.deps.notifier.as_ref());
+        let judged = self.suspect.judge(&matched, self.watches.index(), (store, notifier)).await?;
+        for ((_, watch), _) in
+            matched.iter_mut().zip(&judged).filter(|(_, judged)| judged.suspicion.is_some())
+        {
+            *watch = Arc::new(spam::gathering(watch));
+        }
+        Ok((matched, judged))
     }
 
     async fn views(
@@ -201,18 +229,26 @@ impl Room for Matching {
     async fn rest(&mut self) {}
 }
 
-fn found<'m>(stored: &'m StoredEvent, watch: &'m Watch, views: &HashMap<ChainId, ChainView>) -> Found<'m> {
+fn found<'m>(
+    stored: &'m StoredEvent,
+    watch: &'m Watch,
+    judged: &Judged,
+    views: &HashMap<ChainId, ChainView>,
+) -> Found<'m> {
     let view = views.get(&stored.event.chain).copied().unwrap_or_default();
     Found {
         id: HitId::derive(stored.event.logical, &watch.id),
         watch,
         stored,
-        group: grouping::key(&watch.telling.group_by, &stored.event),
+        group: match judged.suspicion {
+            Some(_) => SPAM_GROUP.to_owned(),
+            None => grouping::key(&watch.telling.group_by, &stored.event),
+        },
         sure: is_due(watch.deliver_at, stored.event.block.number, &view),
     }
 }
 
-fn new_hit(found: &Found<'_>, planned: &Planned) -> NewHit {
+fn new_hit(found: &Found<'_>, planned: &Planned, judged: Judged) -> NewHit {
     NewHit {
         id: found.id,
         watch: found.watch.id.clone(),
@@ -223,6 +259,9 @@ fn new_hit(found: &Found<'_>, planned: &Planned) -> NewHit {
         state: if found.sure { HitState::Pending } else { HitState::Waiting },
         group: found.group.clone(),
         plan: planned.plan.clone(),
+        suspicion: judged.suspicion,
+        dropped: judged.suspicion.is_some() && found.watch.telling.spam == Spam::Drop,
+        parties: judged.parties,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     ChainId, ChainName, Clock, Delivery, DeliveryId, DeliveryState, EventId, Finality, Held, HitId,
-    Notification, NotificationId, NotificationState, Recipient, RecipientId, Target, Watch,
+    Notification, NotificationId, NotificationState, Recipient, RecipientId, Suspicion, Target, Watch,
     message::send_message,
     notification::{MAX_EVENTS, Span},
     timing::Attention,
@@ -39,6 +39,25 @@ pub struct Audience {
     targets: HashMap<RecipientId, Vec<Target>>,
 }
 
+/// What is special about hits that are told together: why they waited longer than their watch asks for, and why they look
+/// like spam.
+#[derive(Debug, Default)]
+pub struct Why {
+    held: Vec<Held>,
+    suspicions: Vec<Suspicion>,
+}
+
+impl FromIterator<(Option<Held>, Option<Suspicion>)> for Why {
+    fn from_iter<I: IntoIterator<Item = (Option<Held>, Option<Suspicion>)>>(hits: I) -> Self {
+        let mut why = Self::default();
+        for (held, suspicion) in hits {
+            why.held.extend(held);
+            why.suspicions.extend(suspicion);
+        }
+        why
+    }
+}
+
 impl Audience {
     /// When a recipient may be told. One that is gone may be told at any time: nobody hears it.
     pub fn attention(&self, id: &RecipientId) -> Attention {
@@ -59,6 +78,11 @@ impl Notifier {
         chains: HashMap<ChainId, ChainName>,
     ) -> Self {
         Self { store, factories, tokens, clock, chains }
+    }
+
+    /// What tokens say of themselves.
+    pub(crate) const fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Reads recipients and their targets.
@@ -95,7 +119,7 @@ impl Notifier {
     }
 
     /// The notification of a window about `events`, oldest first and not empty, which are the hits whose least id is
-    /// `least_hit`. `held` says of those that waited longer than their watch asks for why they did.
+    /// `least_hit`; `why` says what is special about some of them.
     ///
     /// # Errors
     /// As [`Notifier::bundle`].
@@ -104,9 +128,9 @@ impl Notifier {
         watch: &Watch,
         audience: &Audience,
         (events, least_hit): (&[StoredEvent], HitId),
-        held: impl IntoIterator<Item = Held>,
+        why: Why,
     ) -> Result<Bundle, RoomError> {
-        let gathered = Gathered::of(watch, events, held);
+        let gathered = Gathered::of(watch, events, why.held).suspected(why.suspicions);
         self.make(watch, audience, (events, least_hit), gathered, Some(span(events))).await
     }
 
@@ -190,8 +214,8 @@ impl Notifier {
             // Its least hit is of no interest: the id is the correction's.
             let inside = doubtful.hits.iter().filter(|hit| hit.told.gone_since.is_none());
             let told = (events, HitId(doubtful.first.id.0));
-            let held = inside.filter_map(|hit| hit.held);
-            let now = self.digest(watch, &audience, told, held).await?.notification;
+            let why = inside.map(|hit| (hit.held, hit.suspicion)).collect();
+            let now = self.digest(watch, &audience, told, why).await?.notification;
             let text =
                 Text { kind: "", title: now.title.clone(), body: now.body.clone(), facts: now.facts.clone() };
             let text = self.factories.corrected(&amendment, &text, now.count).unwrap_or(text);

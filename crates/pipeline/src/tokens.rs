@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use abi::metadata::{MetadataCall, decode_decimals, decode_text};
+use abi::metadata::{MetadataCall, decode_decimals, decode_text, raw_text};
 use alloy_primitives::{Address, Bytes};
-use domain::{ChainClient, ChainError, ChainId, Clock};
+use domain::{ChainClient, ChainError, ChainId, Clock, spam};
 use moka::sync::Cache;
 use store::{Store, StoreError, TokenRow};
 
@@ -77,7 +77,10 @@ async fn ask_all(client: &dyn ChainClient, address: Address) -> Option<TokenRow>
     let name = ask(client, address, MetadataCall::Name).await?;
     let symbol = ask(client, address, MetadataCall::Symbol).await?;
     let decimals = ask(client, address, MetadataCall::Decimals).await?;
+    let hides = [&name, &symbol].into_iter().flatten();
+    let hides = hides.filter_map(|answer| raw_text(answer)).any(|text| spam::hides(&text));
     Some(TokenRow {
+        hides,
         name: name.and_then(|answer| decode_text(&answer)),
         symbol: symbol.and_then(|answer| decode_text(&answer)),
         decimals: decimals.and_then(|answer| decode_decimals(&answer)),

@@ -1,7 +1,7 @@
 //! Corrections: notifications that say what the chain no longer says. Owns the comparison of what recipients believe
 //! with where events are, and the one transaction that settles it; must not know what a correction says.
 
-use domain::{ChainId, Held, HitId, Notification, NotificationId, TargetName, fold::Told};
+use domain::{ChainId, Held, HitId, Notification, NotificationId, Suspicion, TargetName, fold::Told};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub struct ToldHit {
     pub key: EventKey,
     /// Why it was told later than its watch asked for.
     pub held: Option<Held>,
+    /// Why it looked like spam, if it did.
+    pub suspicion: Option<Suspicion>,
 }
 
 /// A notification that may have to be corrected.
@@ -53,7 +55,7 @@ pub struct Correct<'a> {
     pub now: Timestamp,
 }
 
-type Row = (Uuid, i64, i64, i64, Vec<u8>, Option<i64>, bool, Option<String>);
+type Row = (Uuid, i64, i64, i64, Vec<u8>, Option<i64>, bool, Option<String>, Option<String>);
 
 const WRONG: &str = "state = 'notified' AND believed = (gone_since IS NOT NULL)";
 
@@ -102,7 +104,8 @@ impl Store {
         let last = last.map(notification::from_row).transpose()?.unwrap_or_else(|| first.clone());
         let rows: Vec<Row> = read!(self, "told_hits", |db, D| {
             let statement =
-                "SELECT id, chain_id, block_number, log_index, block_hash, gone_since, believed, held
+                "SELECT id, chain_id, block_number, log_index, block_hash, gone_since, believed, held,
+                    suspicion
                 FROM hit WHERE notification_id = $1 ORDER BY id";
             Ok(sqlx::query_as(statement).bind(id.0).fetch_all(db).await?)
         })?;
@@ -171,19 +174,20 @@ impl Store {
         let first = notification.corrects.unwrap_or(notification.id);
         let revision = i64::from(notification.revision);
         read!(self, "standing", |db, D| {
-            let statement =
-                "SELECT EXISTS (SELECT 1 FROM notification WHERE corrects = $1 AND revision > $2)";
-            let outdated: bool =
-                sqlx::query_scalar(statement).bind(first.0).bind(revision).fetch_one(db).await?;
-            if outdated {
-                return Ok(Standing::Outdated);
-            }
-            let statement = "SELECT EXISTS (SELECT 1 FROM hit h
-                LEFT JOIN event e ON e.chain_id = h.chain_id AND e.block_number = h.block_number
-                    AND e.log_index = h.log_index AND e.block_hash = h.block_hash AND e.canonical
-                WHERE h.notification_id = $1 AND h.state = 'notified' AND h.believed AND e.event_id IS NULL)";
-            let doubtful: bool = sqlx::query_scalar(statement).bind(first.0).fetch_one(db).await?;
-            Ok(if doubtful { Standing::Doubtful } else { Standing::Good })
+            // One look at both: a correction that commits between two looks takes the doubt away after the first found
+            // nothing newer, and what it took back would be sent.
+            let statement = "SELECT EXISTS (SELECT 1 FROM notification WHERE corrects = $1 AND revision > $2),
+                EXISTS (SELECT 1 FROM hit h
+                    LEFT JOIN event e ON e.chain_id = h.chain_id AND e.block_number = h.block_number
+                        AND e.log_index = h.log_index AND e.block_hash = h.block_hash AND e.canonical
+                    WHERE h.notification_id = $1 AND h.state = 'notified' AND h.believed AND e.event_id IS NULL)";
+            let (outdated, doubtful): (bool, bool) =
+                sqlx::query_as(statement).bind(first.0).bind(revision).fetch_one(db).await?;
+            Ok(match (outdated, doubtful) {
+                (true, _) => Standing::Outdated,
+                (false, true) => Standing::Doubtful,
+                (false, false) => Standing::Good,
+            })
         })
     }
 }
@@ -205,9 +209,13 @@ pub(crate) enum Standing {
     Outdated,
 }
 
-fn told_hit((id, chain, number, log_index, hash, gone, believed, held): Row) -> Result<ToldHit, StoreError> {
+fn told_hit(
+    (id, chain, number, log_index, hash, gone, believed, held, suspicion): Row,
+) -> Result<ToldHit, StoreError> {
     let block = domain::BlockRef::new(number.cast_unsigned(), crate::chain::hash32("hit", &hash)?);
     let key = EventKey { chain: ChainId(chain.cast_unsigned()), block, log_index: log_index.cast_unsigned() };
     let told = Told { id: HitId(id), gone_since: gone.map(i64::cast_unsigned), believed };
-    Ok(ToldHit { told, key, held: held.as_deref().and_then(Held::parse) })
+    let (held, suspicion) =
+        (held.as_deref().and_then(Held::parse), suspicion.as_deref().and_then(Suspicion::parse));
+    Ok(ToldHit { told, key, held, suspicion })
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use alloy_primitives::Address;
 use domain::{
     BlockRef, ChainId, DeliverAt, EventId, Held, Hit, HitId, HitState, LogicalId, NotificationId,
-    RecipientId, WatchId, WindowKey,
+    RecipientId, Suspicion, WatchId, WindowKey,
 };
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -18,6 +19,7 @@ use crate::{
     digest::{Bundle, insert_bundles},
     event::{EventKey, StoredEvent, delete_unmatched, event_of_key, key_bulk},
     plan::{HitPlan, Settling, settle_plans},
+    spam::{drop_hits, introduce_parties},
 };
 
 /// A hit that matching found.
@@ -41,6 +43,12 @@ pub struct NewHit {
     pub group: String,
     /// How it is told. One that waits has no bundle, and is asked about again.
     pub plan: HitPlan,
+    /// Why it looks like spam, if it does.
+    pub suspicion: Option<Suspicion>,
+    /// Whether it is not to be told for that.
+    pub dropped: bool,
+    /// Whom its watch knows from now on.
+    pub parties: Vec<Address>,
 }
 
 /// A hit with where its event is.
@@ -58,6 +66,8 @@ pub struct HitRow {
     pub group: String,
     /// Why it waits, or waited, longer than its watch asked for.
     pub held: Option<Held>,
+    /// Why it looks like spam, if it does.
+    pub suspicion: Option<Suspicion>,
     /// When it was found.
     pub created_at: Timestamp,
 }
@@ -109,11 +119,12 @@ pub(crate) struct Row {
     due_hint: i64,
     group_key: String,
     held: Option<String>,
+    suspicion: Option<String>,
     created_at: i64,
 }
 
 pub(crate) const COLUMNS: &str = "id, watch_id, recipient_id, logical_id, event_id, chain_id, block_number, log_index, \
-    block_hash, deliver_at, state, reason, notification_id, due_hint, group_key, held, created_at";
+    block_hash, deliver_at, state, reason, notification_id, due_hint, group_key, held, suspicion, created_at";
 
 pub(crate) fn from_row(row: Row) -> Result<HitRow, StoreError> {
     let bad = |error: &dyn std::fmt::Display| StoreError::corrupt("hit", error);
@@ -137,6 +148,11 @@ pub(crate) fn from_row(row: Row) -> Result<HitRow, StoreError> {
         deliver_at: row.deliver_at,
         group: row.group_key,
         held: row.held.as_deref().map(|word| Held::parse(word).ok_or_else(|| bad(&word))).transpose()?,
+        suspicion: row
+            .suspicion
+            .as_deref()
+            .map(|word| Suspicion::parse(word).ok_or_else(|| bad(&word)))
+            .transpose()?,
         created_at: Timestamp::from_millisecond(row.created_at).map_err(|error| bad(&error))?,
     })
 }
@@ -158,6 +174,7 @@ fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
         .numbers("due_hint", hits.iter().map(|hit| hit.plan.due_hint.as_millisecond()))
         .texts("group_key", hits.iter().map(|hit| hit.group.as_str()))
         .maybe_texts("held", hits.iter().map(|hit| hit.plan.held.map(|held| held.as_str().to_owned())))
+        .maybe_texts("suspicion", hits.iter().map(|hit| hit.suspicion.map(|one| one.as_str().to_owned())))
         .numbers("created_at", hits.iter().map(|_| now.as_millisecond()))
 }
 
@@ -179,6 +196,7 @@ struct Standing {
     notification_id: Option<Uuid>,
     due_hint: i64,
     held: Option<String>,
+    suspicion: Option<String>,
 }
 
 impl Standing {
@@ -187,11 +205,13 @@ impl Standing {
     }
 }
 
-// What is pending and held back was decided about before.
+// What is pending and held back, or gathered as spam, was decided about before.
 fn to_settle<'h>(live: &[&'h NewHit], rows: &HashMap<Uuid, Standing>) -> Vec<(HitId, &'h HitPlan)> {
     let open = |hit: &&&NewHit| {
         let asks = hit.plan.bundle.is_some() || hit.plan.lead.is_some();
-        asks && rows.get(&hit.id.0).is_some_and(|row| row.is_pending() && row.held.is_none())
+        asks && rows
+            .get(&hit.id.0)
+            .is_some_and(|row| row.is_pending() && row.held.is_none() && row.suspicion.is_none())
     };
     live.iter().filter(open).map(|hit| (hit.id, &hit.plan)).collect()
 }
@@ -235,6 +255,7 @@ const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
         due_hint = CASE WHEN hit.state = 'orphaned' THEN excluded.due_hint ELSE hit.due_hint END,
         group_key = CASE WHEN hit.state = 'orphaned' THEN excluded.group_key ELSE hit.group_key END,
         held = CASE WHEN hit.state = 'orphaned' THEN excluded.held ELSE hit.held END,
+        suspicion = CASE WHEN hit.state = 'orphaned' THEN excluded.suspicion ELSE hit.suspicion END,
         gone_since = NULL
     WHERE hit.event_id <> excluded.event_id OR hit.state = 'orphaned' OR hit.gone_since IS NOT NULL";
 
@@ -280,8 +301,10 @@ impl Store {
                 if !live.is_empty() {
                     let statement = <D as BulkDialect>::insert(&hit_bulk(&live, now), "hit", HIT_CONFLICT);
                     <D as BulkDialect>::bind(hit_bulk(&live, now), statement).execute(&mut *tx).await?;
+                    introduce_parties!(tx, D, &live);
+                    drop_hits!(tx, D, &live);
                     let statement = sql::<D>(
-                        "SELECT id, state, notification_id, due_hint, held FROM hit WHERE id {uuids:1}",
+                        "SELECT id, state, notification_id, due_hint, held, suspicion FROM hit WHERE id {uuids:1}",
                     );
                     let rows: Vec<Standing> = sqlx::query_as(statement)
                         .bind(<D as Dialect>::uuids(live.iter().map(|hit| hit.id.0)))

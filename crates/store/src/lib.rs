@@ -42,6 +42,7 @@ mod replays;
 mod rewind;
 mod rows;
 mod settle;
+mod spam;
 mod status;
 mod token;
 mod values;

@@ -18,7 +18,11 @@ pub struct TokenRow {
     pub symbol: Option<String>,
     /// `decimals()`, 0 to 77.
     pub decimals: Option<u8>,
+    /// Whether its name or symbol had characters that no reader sees; they are removed.
+    pub hides: bool,
 }
+
+type Row = (Option<String>, Option<String>, Option<i32>, bool);
 
 impl Store {
     /// What is known of a token; `None` when it was never asked.
@@ -26,18 +30,20 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn token(&self, chain: ChainId, address: Address) -> Result<Option<TokenRow>, StoreError> {
-        let row: Option<(Option<String>, Option<String>, Option<i32>)> = read!(self, "token", |db, D| {
-            let statement = "SELECT name, symbol, decimals FROM token WHERE chain_id = $1 AND address = $2";
+        let row: Option<Row> = read!(self, "token", |db, D| {
+            let statement =
+                "SELECT name, symbol, decimals, hides FROM token WHERE chain_id = $1 AND address = $2";
             Ok(sqlx::query_as(statement)
                 .bind(chain.0.cast_signed())
                 .bind(address.to_vec())
                 .fetch_optional(db)
                 .await?)
         })?;
-        Ok(row.map(|(name, symbol, decimals)| TokenRow {
+        Ok(row.map(|(name, symbol, decimals, hides)| TokenRow {
             name,
             symbol,
             decimals: decimals.and_then(|decimals| u8::try_from(decimals).ok()),
+            hides,
         }))
     }
 
@@ -53,10 +59,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         tx!(self, "put_token", |tx, D| {
-            let statement = "INSERT INTO token (chain_id, address, name, symbol, decimals, asked_at)
-                VALUES ($1, $2, $3, $4, $5, $6)
+            let statement = "INSERT INTO token (chain_id, address, name, symbol, decimals, asked_at, hides)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
                 ON CONFLICT (chain_id, address) DO UPDATE SET name = excluded.name, symbol = excluded.symbol,
-                    decimals = excluded.decimals, asked_at = excluded.asked_at";
+                    decimals = excluded.decimals, asked_at = excluded.asked_at, hides = excluded.hides";
             sqlx::query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(address.to_vec())
@@ -64,6 +70,7 @@ impl Store {
                 .bind(&token.symbol)
                 .bind(token.decimals.map(i32::from))
                 .bind(now.as_millisecond())
+                .bind(token.hides)
                 .execute(&mut *tx)
                 .await?;
             Ok(())

@@ -78,6 +78,10 @@ impl Store {
                     .bind(revision)
                     .execute(&mut *tx)
                     .await?;
+            sqlx::query("DELETE FROM known_party WHERE watch_id = $1")
+                .bind(id.as_str())
+                .execute(&mut *tx)
+                .await?;
             Ok(done.rows_affected() > 0)
         })
     }

@@ -167,8 +167,8 @@ async fn the_expected_chain_id_reaches_the_error_even_from_the_second_url() -> a
 }
 
 #[tokio::test]
-async fn a_node_that_hangs_up_in_the_middle_of_the_handshake_is_down_and_not_another_thing() -> anyhow::Result<()>
-{
+async fn a_node_that_hangs_up_in_the_middle_of_the_handshake_is_down_and_not_another_thing()
+-> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("ws://{}", listener.local_addr()?);
     let server = tokio::spawn(async move {

@@ -50,11 +50,14 @@ pub async fn run(config: &Config, store: &Store, args: &Args) -> Result<(), Fail
     let name = name.ok_or_else(|| Failure::usage(format!("chain {chain} is not in the configuration")))?;
     let recipient = recipient(config, store, &watch).await?;
     let Some(tip) = store.chain(chain).await?.and_then(|row| row.tip) else {
-        return Err(Failure::usage(format!("nothing is held of chain '{name}': let `chainbell run` read it first")));
+        return Err(Failure::usage(format!(
+            "nothing is held of chain '{name}': let `chainbell run` read it first"
+        )));
     };
     let to = args.to_block.unwrap_or(tip.number).min(tip.number);
     if args.from_block > to {
-        let detail = format!("--from-block: block {} is above {to}, the last one to look at", args.from_block);
+        let detail =
+            format!("--from-block: block {} is above {to}, the last one to look at", args.from_block);
         return Err(Failure::usage(detail));
     }
     let events_max = args.events.max(1);
@@ -78,12 +81,18 @@ async fn wanted(store: &Store, wanted: &str) -> Result<Watch, Failure> {
             .extract()
             .map_err(|error| Failure::usage(format!("{wanted}: {error}")))?;
         let [table] = file.watch.as_slice() else {
-            return Err(Failure::usage(format!("{wanted}: it must hold one [[watch]], not {}", file.watch.len())));
+            return Err(Failure::usage(format!(
+                "{wanted}: it must hold one [[watch]], not {}",
+                file.watch.len()
+            )));
         };
         return Ok(people::watch(table, false)?);
     }
-    let missing =
-        || Failure::usage(format!("'{wanted}' is no file and no watch: `chainbell watch list` shows the watches"));
+    let missing = || {
+        Failure::usage(format!(
+            "'{wanted}' is no file and no watch: `chainbell watch list` shows the watches"
+        ))
+    };
     let id = wanted.parse().map_err(|_| missing())?;
     store.watch(&id).await?.ok_or_else(missing)
 }
@@ -95,14 +104,20 @@ async fn recipient(config: &Config, store: &Store, watch: &Watch) -> Result<Reci
     }
     let of_file = config.recipients.iter().find(|recipient| recipient.id == *id).cloned();
     of_file.ok_or_else(|| {
-        Failure::usage(format!("watch '{}': there is no recipient '{id}': add it with `chainbell recipient add {id}`", watch.id))
+        Failure::usage(format!(
+            "watch '{}': there is no recipient '{id}': add it with `chainbell recipient add {id}`",
+            watch.id
+        ))
     })
 }
 
 fn in_words(outcome: &Outcome, gathers: bool) -> String {
-    let Outcome { watch, recipient, chain, from_block, to_block, events, blocks, notifications, .. } = outcome;
+    let Outcome { watch, recipient, chain, from_block, to_block, events, blocks, notifications, .. } =
+        outcome;
     let mut lines = vec![
-        format!("watch '{watch}' for {recipient}, over blocks {from_block} to {to_block} of {chain}; nothing was sent"),
+        format!(
+            "watch '{watch}' for {recipient}, over blocks {from_block} to {to_block} of {chain}; nothing was sent"
+        ),
         format!("events         {events} in {blocks} blocks satisfy it"),
     ];
     if outcome.cut {

@@ -2,7 +2,7 @@
 //! `pipeline::explain`'s to find out.
 
 use alloy_primitives::B256;
-use domain::RecipientId;
+use domain::{RecipientId, Suspicion};
 use pipeline::explain::{
     ExplainedDelivery, ExplainedEvent, ExplainedHit, ExplainedNotification, ExplainedWatch, Explanation,
     Place, Verdict, explain,
@@ -160,6 +160,9 @@ fn of_hit(lines: &mut Lines, hit: &ExplainedHit) {
         _ => format!("it was given up: {reason}"),
     };
     lines.add(2, format!("found {}: {state}", hit.found_at));
+    if let Some(suspicion) = hit.suspicion.as_deref().and_then(Suspicion::parse) {
+        lines.add(2, format!("it looks like spam: {}", suspicion.in_words()));
+    }
     match (hit.gone_since, hit.believed) {
         (Some(height), true) => lines.add(
             2,

@@ -96,6 +96,9 @@ pub struct New {
     /// Tell in quiet hours too, and whatever the budget
     #[arg(long)]
     critical: bool,
+    /// What becomes of transfers that look like spam: gather (once a day), tell (as any other) or drop
+    #[arg(long, value_name = "WORD")]
+    spam: Option<String>,
     /// seen, a number of blocks, safe or finalized
     #[arg(long, value_name = "CONFIDENCE")]
     deliver_at: Option<String>,
@@ -155,6 +158,7 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
         schedule: new.schedule,
         group_by: (!new.group_by.is_empty()).then_some(OneOrMany::Many(new.group_by)),
         critical: new.critical,
+        spam: new.spam,
         deliver_at,
         paused: false,
     };

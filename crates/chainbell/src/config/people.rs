@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    DeliverAt, Recipient, Strategy, Target, TargetUrl, Telling, Watch, WindowRule, grouping::GROUPS_MAX,
-    recipient::Secret, suggest,
+    DeliverAt, Recipient, Spam, Strategy, Target, TargetUrl, Telling, Watch, WindowRule,
+    grouping::GROUPS_MAX, recipient::Secret, suggest,
 };
 
 use super::{
@@ -191,11 +191,19 @@ fn telling(table: &WatchTable) -> Result<Telling, ConfigError> {
     if given > GROUPS_MAX {
         return Err(at("group_by", format!("it has {given} names: leave {GROUPS_MAX} at most")));
     }
+    let spam = match table.spam.as_deref() {
+        None => Spam::default(),
+        Some(word) => Spam::parse(word).ok_or_else(|| {
+            let mend = suggest::mend(word, &Spam::WORDS, "the words are");
+            at("spam", format!("'{word}' says nothing about spam; {mend}"))
+        })?,
+    };
     Ok(Telling {
         leading: table.leading,
         schedule: schedule
             .map_err(|error: domain::schedule::BadSchedule| at("schedule", error.to_string()))?,
         group_by,
         critical: table.critical,
+        spam,
     })
 }

@@ -383,6 +383,9 @@ pub struct WatchTable {
     /// Whether it passes quiet hours and budgets.
     #[serde(default)]
     pub critical: bool,
+    /// What becomes of what looks like spam.
+    #[serde(default)]
+    pub spam: Option<String>,
     /// Confidence.
     #[serde(default)]
     pub deliver_at: Option<NumberOrWord>,

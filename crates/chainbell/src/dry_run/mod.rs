@@ -234,7 +234,8 @@ async fn settle(store: &Store, rehearsal: &Rehearsal, events: &[Event]) -> Resul
     };
     let cursors: Vec<_> = names.into_iter().map(cursor).collect();
     store.settle_contracts(rehearsal.chain, &cursors, highest).await?;
-    let tip = events.last().map_or_else(|| BlockRef::new(0, alloy_primitives::B256::ZERO), |event| event.block);
+    let tip =
+        events.last().map_or_else(|| BlockRef::new(0, alloy_primitives::B256::ZERO), |event| event.block);
     let header = Header { block: tip, parent: alloy_primitives::B256::ZERO, timestamp: 0, bloom: None };
     let commit = ChainCommit {
         chain: rehearsal.chain,

@@ -73,8 +73,10 @@ impl Outcome {
         // Of several hours as noisy, the first.
         let noisiest = hours.into_iter().rev().max_by_key(|(_, count): &(String, u64)| *count);
         let largest = (0..told.len()).rev().max_by_key(|index| told[*index].notification.count);
-        let mut shown: Vec<_> =
-            [(!told.is_empty()).then_some(0), largest, told.len().checked_sub(1)].into_iter().flatten().collect();
+        let mut shown: Vec<_> = [(!told.is_empty()).then_some(0), largest, told.len().checked_sub(1)]
+            .into_iter()
+            .flatten()
+            .collect();
         shown.sort_unstable();
         shown.dedup();
         let sample = |index: usize| {

@@ -138,6 +138,7 @@ fn what_is_wrong_with_a_window_is_one_sentence_with_the_key_and_the_mend() {
             "watch 'w': group_by",
             "write address, tx_hash or parameters",
         ),
+        ("", "spam = \"gathr\"", "watch 'w': spam", "did you mean 'gather'"),
         ("", "strategy = \"digest\"\ngroup_bye = [\"address\"]", "group_bye", "did you mean 'group_by'?"),
     ] {
         let error = watching(recipient, watch).expect_err(watch).to_string();

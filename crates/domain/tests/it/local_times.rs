@@ -79,7 +79,8 @@ proptest! {
         prop_assert_eq!(hours.to_string(), text);
         if let Some(end) = hours.end(now, &zone) {
             prop_assert!(end > now, "{end} is not after {now}");
-            prop_assert!(end.duration_since(now) <= SignedDuration::from_hours(26));
+            // Two days' at most, where the clocks skip what is between them.
+            prop_assert!(end.duration_since(now) <= SignedDuration::from_hours(50));
             prop_assert_eq!(hours.end(end, &zone), None, "still quiet at the end");
             // All of it ends at one moment.
             let halfway = now + end.duration_since(now) / 2;
@@ -148,6 +149,21 @@ fn quiet_hours_cross_midnight_and_a_change_of_the_clocks() {
     let siesta: QuietHours = "13:00-15:00".parse().unwrap();
     assert_eq!(siesta.end(at("2026-01-10T12:30:00Z"), &berlin), Some(at("2026-01-10T14:00:00Z")));
     assert_eq!(siesta.end(at("2026-01-10T20:30:00Z"), &berlin), None);
+}
+
+#[test]
+fn quiet_hours_go_on_where_the_clocks_skip_the_time_between_two_days() {
+    // Santiago goes from 00:00 to 01:00 on 2026-09-06, at 04:00 UTC: the minutes from 00:01 to 01:00 are not there.
+    let santiago = local::zone("America/Santiago");
+    let nearly_always: QuietHours = "01:00-00:01".parse().unwrap();
+    for within in
+        ["2026-09-05T12:00:00Z", "2026-09-06T03:59:59Z", "2026-09-06T04:00:00Z", "2026-09-06T04:01:00Z"]
+    {
+        assert_eq!(nearly_always.end(at(within), &santiago), Some(at("2026-09-07T03:01:00Z")), "{within}");
+    }
+    // As on other days.
+    assert_eq!(nearly_always.end(at("2026-09-07T03:30:00Z"), &santiago), None);
+    assert_eq!(nearly_always.end(at("2026-09-05T04:30:00Z"), &santiago), None);
 }
 
 #[test]

@@ -19,5 +19,6 @@ mod local_times;
 mod matching;
 mod matching_law;
 mod retry;
+mod spam;
 mod timing;
 mod window;

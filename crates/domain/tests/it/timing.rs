@@ -130,6 +130,7 @@ fn a_watch_from_before_reads_as_one_that_asks_for_nothing_more() {
         schedule: Some("0 9 * * 1".parse().unwrap()),
         group_by: vec!["address".into()],
         critical: true,
+        spam: domain::Spam::Drop,
     };
     let full = Watch { telling, ..read };
     let text = serde_json::to_string(&full).unwrap();

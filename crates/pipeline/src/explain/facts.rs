@@ -118,6 +118,8 @@ pub struct ExplainedHit {
     pub window: String,
     /// Why it waits, or waited, longer: `quiet_hours` or `budget`.
     pub held_back: Option<String>,
+    /// Why it looks like spam: `zero_value`, `look_alike` or `hostile_token`.
+    pub suspicion: Option<String>,
     /// Of a told hit whose event is in no block: the tip's height when that was seen.
     pub gone_since: Option<u64>,
     /// Of a told hit: whether the recipient was last told that it is so.

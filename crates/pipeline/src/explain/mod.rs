@@ -67,7 +67,7 @@ impl Asking<'_> {
     /// One logical event, in all the blocks that it was in.
     async fn event(&self, same: Vec<StoredEvent>) -> Result<Option<ExplainedEvent>, StoreError> {
         // Where it is now, else where it was last.
-        let Some(now) = same.iter().find(|stored| stored.is_canonical()).or(same.last()) else {
+        let Some(now) = same.iter().find(|stored| stored.is_canonical()).or_else(|| same.last()) else {
             return Ok(None);
         };
         let keys: Vec<_> = same.iter().map(|stored| EventKey::of(&stored.event)).collect();
@@ -179,6 +179,7 @@ impl Asking<'_> {
             due_at: row.hit.due_hint.to_string(),
             window,
             held_back: row.held.map(|held| held.as_str().to_owned()),
+            suspicion: row.suspicion.map(|suspicion| suspicion.as_str().to_owned()),
             gone_since: standing.gone_since,
             believed: standing.believed,
             notifications,

@@ -77,6 +77,9 @@ pub(crate) fn hit(world: &World, stored: &StoredEvent, immediate: bool) -> NewHi
     let watch: domain::WatchId = "w".parse().expect("a name");
     let id = HitId::derive(stored.event.logical, &watch);
     NewHit {
+        suspicion: None,
+        dropped: false,
+        parties: Vec::new(),
         id,
         watch,
         recipient: "ops".parse().expect("a name"),
