@@ -302,14 +302,17 @@ async fn tuples_become_objects_in_the_order_of_the_abi() -> anyhow::Result<()> {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 44] = [
     "",
     "run",
     "demo",
+    "chaos",
     "replay",
     "recover",
     "audit",
     "events",
+    "explain",
+    "ledger",
     "notifications",
     "notifications list",
     "watch",
@@ -318,6 +321,7 @@ const COMMANDS: [&str; 40] = [
     "watch show",
     "watch remove",
     "watch pause",
+    "watch dry-run",
     "recipient",
     "recipient add",
     "recipient list",
