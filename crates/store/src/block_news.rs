@@ -51,7 +51,7 @@ pub(crate) fn insert_blocks<D: Dialect>(from: &str, lifecycle: Lifecycle, lane: 
     format!(
         "INSERT INTO outbox (lane, message_id, subject, payload, created_at, chain_id, block_number, block_hash,
             lifecycle, turn, log_indexes, messages)
-         SELECT {lane}, {hash} || ':{word}:' || told || ':' || min(log_index) || ':' || count(*), '', '', {now},
+         SELECT {lane}, chain_id || ':' || {hash} || ':{word}:' || told || ':' || min(log_index) || ':' || count(*), '', '', {now},
             chain_id, block_number, block_hash, {stage}, told, {list}, count(*)
          FROM (SELECT {turn} AS told, chain_id, block_number, block_hash, log_index FROM {from}) t
          GROUP BY chain_id, block_number, block_hash, told ORDER BY block_number, block_hash, told
@@ -116,7 +116,8 @@ impl BlockNews {
     fn message_id(&self) -> String {
         let (hash, stage) = (alloy_primitives::hex::encode(self.block.hash), self.lifecycle.as_str());
         let first = self.log_indexes.iter().min().copied().unwrap_or_default();
-        format!("{hash}:{stage}:{}:{first}:{}", self.turn, self.log_indexes.len())
+        // Two chains can share blocks: those from before their ways parted.
+        format!("{}:{hash}:{stage}:{}:{first}:{}", self.chain, self.turn, self.log_indexes.len())
     }
 
     fn list(&self) -> String {

@@ -13,6 +13,7 @@ on_both!(
     a_page_holds_whole_blocks_and_at_least_one,
     what_comes_with_a_block_the_second_time_is_told_once_and_in_order,
     events_that_are_final_already_are_told_to_be_so,
+    a_block_that_two_chains_share_is_told_of_both,
 );
 
 async fn a_block_is_one_row_of_the_outbox_whose_messages_are_its_events(world: &World) -> anyhow::Result<()> {
@@ -87,5 +88,27 @@ async fn events_that_are_final_already_are_told_to_be_so(world: &World) -> anyho
         .map(|stage| event_message(&world.name, &event, stage, 1).id)
         .into();
     assert_eq!(world.messages().await?, told);
+    Ok(())
+}
+
+async fn a_block_that_two_chains_share_is_told_of_both(world: &World) -> anyhow::Result<()> {
+    let (zero, one) = (header(0, 1, 1), header(1, 1, 1));
+    let (chain, name): (domain::ChainId, domain::ChainName) = (domain::ChainId(7), "twin".parse()?);
+    world.store.register_chain(chain, &name, world.now).await?;
+    world.store.settle_contracts(chain, &[crate::world::cursor("token", 0, 99)], 99).await?;
+    let event = world.event(one.block, 0, 1);
+    let id = domain::EventId::derive(chain, one.block.hash, 0);
+    let twin = domain::Event { chain, id, ..event.clone() };
+    for (chain, name, event) in [(crate::world::CHAIN, &world.name, &event), (chain, &name, &twin)] {
+        let of = |expected, headers, events| store::ChainCommit {
+            chain,
+            name,
+            ..world.chain_commit(expected, None, headers, events)
+        };
+        world.store.commit_chain(&of(None, std::slice::from_ref(&zero), &[])).await?;
+        let events = std::slice::from_ref(event);
+        world.store.commit_chain(&of(Some(zero.block), std::slice::from_ref(&one), events)).await?;
+        assert_eq!(world.store.outbox_page(&Store::lane_of_chain(name), 10).await?.len(), 1, "of {name}");
+    }
     Ok(())
 }
