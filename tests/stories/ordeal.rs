@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B256, U256};
 use anyhow::Context as _;
 use devnet::{Call, Options, Reorg};
 use domain::EventId;
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use store::Store;
 use testkit::{anvil::TestAnvil, deployment::Deployment, process::Running, wait::eventually};
@@ -194,7 +195,7 @@ impl Ordeal {
             async move {
                 let head = self.stage.head().await?;
                 let tip = store.chain(CHAIN).await?.and_then(|chain| chain.tip).map_or(0, |tip| tip.number);
-                let left = store.work_left(CHAIN, lane, head, 0).await?;
+                let left = store.work_left(CHAIN, lane, head, 0, Timestamp::MAX).await?;
                 let due = store.doubtful(CHAIN, head, 10).await?.len();
                 if tip == head && left.is_done() && due == 0 {
                     return Ok(Ok(()));

@@ -10,6 +10,7 @@ use alloy_primitives::{Address, U256};
 use anyhow::Context as _;
 use devnet::{Exchange, Options, Token};
 use domain::{ChainId, Finality};
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use store::{EventQuery, Store};
 use testkit::{
@@ -159,7 +160,7 @@ secrets = ["{SECRET}"]
         self.reached(store, block).await?;
         let lane = Store::lane_of_chain(&"local".parse()?);
         let done = eventually("everything is told", CAP * 2, || async {
-            let left = store.work_left(CHAIN, &lane, block, 0).await?;
+            let left = store.work_left(CHAIN, &lane, block, 0, Timestamp::MAX).await?;
             Ok(if left.is_done() { Ok(()) } else { Err(left) })
         });
         done.await.with_context(|| self.logged())

@@ -37,24 +37,35 @@ const FINALIZED: i16 = 1;
 pub(crate) type Columns =
     (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<i16>, Option<i32>, Option<String>);
 
-/// The statement that makes a row of the outbox for each block and turn of `from`, which is a table of events or a query
-/// in parentheses with a name. `lane` and `now` are parameters.
-pub(crate) fn insert_blocks<D: Dialect>(from: &str, lifecycle: Lifecycle, lane: &str, now: &str) -> String {
-    let (hash, list) = if D::POSTGRES {
-        ("encode(block_hash, 'hex')", "string_agg(log_index::text, ',' ORDER BY log_index)")
+/// The query that makes one row of the events of each block and turn in `from`, which is a table of events or a query in
+/// parentheses with a name: `told` is the turn, `list` their log indexes, `first` the lowest of them.
+pub(crate) fn by_block<D: Dialect>(from: &str, lifecycle: Lifecycle) -> String {
+    let list = if D::POSTGRES {
+        "string_agg(log_index::text, ',' ORDER BY log_index)"
     } else {
-        ("lower(hex(block_hash))", "group_concat(log_index, ',' ORDER BY log_index)")
+        "group_concat(log_index, ',' ORDER BY log_index)"
     };
     // An event becomes final once, whatever its turn.
-    let (stage, turn) = if lifecycle == Lifecycle::Finalized { (FINALIZED, "1") } else { (SEEN, "turn") };
+    let turn = if lifecycle == Lifecycle::Finalized { "1" } else { "turn" };
+    format!(
+        "SELECT chain_id, block_number, block_hash, told, {list} AS list, min(log_index) AS first, count(*) AS events
+         FROM (SELECT {turn} AS told, chain_id, block_number, block_hash, log_index FROM {from}) t
+         GROUP BY chain_id, block_number, block_hash, told"
+    )
+}
+
+/// The statement that makes a row of the outbox of each row of `news`, which is what [`by_block`] gives, in parentheses
+/// with a name or by name. `lane` and `now` are parameters.
+pub(crate) fn insert_blocks<D: Dialect>(news: &str, lifecycle: Lifecycle, lane: &str, now: &str) -> String {
+    let hash = if D::POSTGRES { "encode(block_hash, 'hex')" } else { "lower(hex(block_hash))" };
+    let stage = if lifecycle == Lifecycle::Finalized { FINALIZED } else { SEEN };
     let word = lifecycle.as_str();
     format!(
         "INSERT INTO outbox (lane, message_id, subject, payload, created_at, chain_id, block_number, block_hash,
             lifecycle, turn, log_indexes, messages)
-         SELECT {lane}, chain_id || ':' || {hash} || ':{word}:' || told || ':' || min(log_index) || ':' || count(*), '', '', {now},
-            chain_id, block_number, block_hash, {stage}, told, {list}, count(*)
-         FROM (SELECT {turn} AS told, chain_id, block_number, block_hash, log_index FROM {from}) t
-         GROUP BY chain_id, block_number, block_hash, told ORDER BY block_number, block_hash, told
+         SELECT {lane}, chain_id || ':' || {hash} || ':{word}:' || told || ':' || first || ':' || events, '', '', {now},
+            chain_id, block_number, block_hash, {stage}, told, list, events
+         FROM {news} WHERE true ORDER BY block_number, block_hash, told
          ON CONFLICT (message_id) DO NOTHING"
     )
 }
@@ -71,8 +82,14 @@ macro_rules! tell_blocks {
             let statement = <$D as BulkDialect>::insert(&bulk, "outbox", tail);
             <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
         }
+        let fresh = $crate::unmatched::block_bulk(&news, $commit.now);
+        if let Some(bulk) = fresh {
+            let tail = $crate::unmatched::MORE_OF_BLOCK;
+            let statement = <$D as BulkDialect>::insert(&bulk, "unmatched_block", tail);
+            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
+        }
         let mut ledger = $crate::effects::News::default();
-        ledger.unmatched($commit.events, $turns);
+        ledger.back($commit.events, $turns);
         $crate::effects::tell!($tx, $D, $commit.name, ledger, $commit.now);
     }};
 }
@@ -120,7 +137,21 @@ impl BlockNews {
         format!("{}:{hash}:{stage}:{}:{first}:{}", self.chain, self.turn, self.log_indexes.len())
     }
 
-    fn list(&self) -> String {
+    /// Whether the events were never seen before.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.turn == 1
+    }
+
+    pub(crate) const fn place(&self) -> (ChainId, BlockRef) {
+        (self.chain, self.block)
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.log_indexes.len()
+    }
+
+    /// The log indexes, as the store keeps them.
+    pub(crate) fn list(&self) -> String {
         let numbers: Vec<_> = self.log_indexes.iter().map(u64::to_string).collect();
         numbers.join(",")
     }

@@ -5,11 +5,12 @@ use sqlx::{AssertSqlSafe, Postgres, postgres::PgPool};
 
 use crate::{
     ChainCommit, Committed, Store, StoreError,
-    block_news::insert_blocks,
+    block_news::{by_block, insert_blocks},
     bulk::{Bulk, BulkDialect, bind_behind},
     db::Db,
     effects::{COMES_BACK, KNOWN_AGAIN},
     rows::{Ids, block_bulk, chain_lane, event_bulk},
+    unmatched::MORE_OF_BLOCK,
 };
 use domain::message::Lifecycle;
 
@@ -85,15 +86,21 @@ fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> AssertSqlSafe<String> {
         "CROSS JOIN tip {COMES_BACK} RETURNING chain_id, block_number, block_hash, log_index, turn, published"
     );
     let AssertSqlSafe(event) = Postgres::insert(events, "event", &tail);
-    let told = insert_blocks::<Postgres>("fresh WHERE published", Lifecycle::Seen, &lane, &now);
+    let news = by_block::<Postgres>("fresh WHERE published", Lifecycle::Seen);
+    let told = insert_blocks::<Postgres>("news", Lifecycle::Seen, &lane, &now);
     AssertSqlSafe(format!(
         "{tip},
          fresh AS ({event}),
+         news AS ({news}),
+         told AS ({told}),
          ledger AS (
+            INSERT INTO unmatched_block (chain_id, block_number, block_hash, since, log_indexes, events)
+            SELECT chain_id, block_number, block_hash, {now}, list, events FROM news WHERE told = 1
+            {MORE_OF_BLOCK}),
+         back AS (
             INSERT INTO unmatched (chain_id, block_number, log_index, block_hash, since, version)
-            SELECT chain_id, block_number, log_index, block_hash, {now}, turn * 2 FROM fresh WHERE published
-            {KNOWN_AGAIN}),
-         told AS ({told})
+            SELECT chain_id, block_number, log_index, block_hash, {now}, turn * 2 FROM fresh WHERE published AND turn > 1
+            {KNOWN_AGAIN})
          SELECT (SELECT count(*) FROM tip), (SELECT count(*) FROM fresh)"
     ))
 }

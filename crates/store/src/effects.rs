@@ -248,11 +248,12 @@ impl News {
         self.unmatched.push((EventKey::of(&orphan.event), version(orphan.turn, false)));
     }
 
-    /// Puts the events that have a turn into the ledger of unmatched ones, and tells nobody.
-    pub(crate) fn unmatched(&mut self, events: &[Event], turns: &Turns) {
+    /// Puts the events that came back into the ledger of unmatched ones, each for itself, and tells nobody.
+    pub(crate) fn back(&mut self, events: &[Event], turns: &Turns) {
         for event in events {
-            if let Some(turn) = turns.get(&(event.block.hash.to_vec(), event.log_index)) {
-                self.unmatched.push((EventKey::of(event), version(*turn, true)));
+            match turns.get(&(event.block.hash.to_vec(), event.log_index)) {
+                Some(turn) if *turn > 1 => self.unmatched.push((EventKey::of(event), version(*turn, true))),
+                _ => {}
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     Store, StoreError,
     bulk::{Bulk, BulkDialect},
     chain::hash32,
-    db::{Dialect, read, sql},
+    db::{Dialect, read},
 };
 
 /// Where an event is: its primary key.
@@ -126,23 +126,6 @@ pub(crate) const COLUMNS: &str = "e.chain_id, e.block_number, e.log_index, e.blo
     CAST(e.params AS text) AS params, e.raw_topics, e.raw_data, e.reason, e.origin, e.canonical, e.turn, e.published, \
     c.safe_number, c.finalized_number, c.tip_number";
 
-/// Deletes the unmatched rows of events as they were seen; one that changed meanwhile stays.
-macro_rules! delete_unmatched {
-    ($tx:ident, $D:ident, $seen:expr) => {{
-        let keys: Vec<_> = $seen.iter().map(|seen| $crate::event::EventKey::of(&seen.event)).collect();
-        let bulk = $crate::event::key_bulk(&keys)
-            .numbers("version", $seen.iter().map(|seen| $crate::event::StoredEvent::version(seen)));
-        let statement = format!(
-            "DELETE FROM unmatched WHERE (chain_id, block_number, log_index, block_hash, version) IN ({})",
-            <$D as $crate::bulk::BulkDialect>::select(&bulk)
-        );
-        <$D as $crate::bulk::BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement))
-            .execute(&mut *$tx)
-            .await?;
-    }};
-}
-pub(crate) use delete_unmatched;
-
 impl Store {
     /// Canonical events, oldest first, one page.
     ///
@@ -244,47 +227,6 @@ impl Store {
                 .await?)
         })?;
         self.held(rows).await
-    }
-
-    /// Keys of events whose last change was not matched since before `before` (ms), oldest first.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn unmatched(&self, before: jiff::Timestamp, limit: u32) -> Result<Vec<EventKey>, StoreError> {
-        let rows: Vec<(i64, i64, i64, Vec<u8>)> = read!(self, "unmatched", |db, D| {
-            let statement = sql::<D>(
-                "SELECT chain_id, block_number, log_index, block_hash FROM unmatched
-                 WHERE since < $1 ORDER BY since LIMIT $2",
-            );
-            Ok(sqlx::query_as(statement)
-                .bind(before.as_millisecond())
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await?)
-        })?;
-        rows.into_iter()
-            .map(|(chain, block, log_index, hash)| {
-                Ok(EventKey {
-                    chain: ChainId(chain.cast_unsigned()),
-                    block: BlockRef::new(block.cast_unsigned(), hash32("unmatched", &hash)?),
-                    log_index: log_index.cast_unsigned(),
-                })
-            })
-            .collect()
-    }
-
-    /// Forgets that these events, as they were seen, are unmatched: no watch wanted them.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn mark_matched(&self, seen: &[StoredEvent]) -> Result<(), StoreError> {
-        if seen.is_empty() {
-            return Ok(());
-        }
-        crate::db::tx!(self, "mark_matched", |tx, D| {
-            delete_unmatched!(tx, D, seen);
-            Ok(())
-        })
     }
 
     async fn held(&self, rows: Vec<EventRow>) -> Result<Vec<Held>, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     Store, StoreError,
-    block_news::insert_blocks,
+    block_news::{by_block, insert_blocks},
     db::{read, tx},
     rows::chain_lane,
 };
@@ -74,8 +74,8 @@ impl Store {
                 let detail = format!("the final blocks of chain {name} changed while they were read");
                 return Err(StoreError::Fenced(detail).into());
             }
-            let from_events = format!("event e WHERE {TELLABLE}");
-            let statement = insert_blocks::<D>(&from_events, Lifecycle::Finalized, "$4", "$5");
+            let news = by_block::<D>(&format!("event e WHERE {TELLABLE}"), Lifecycle::Finalized);
+            let statement = insert_blocks::<D>(&format!("({news}) news"), Lifecycle::Finalized, "$4", "$5");
             let told: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(format!("{statement} RETURNING messages")))
                 .bind(chain.0.cast_signed())
                 .bind(from)

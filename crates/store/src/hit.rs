@@ -17,9 +17,10 @@ use crate::{
     chain::hash32,
     db::{Dialect, read, sql, tx},
     digest::{Bundle, insert_bundles},
-    event::{EventKey, StoredEvent, delete_unmatched, event_of_key, key_bulk},
+    event::{EventKey, StoredEvent, event_of_key, key_bulk},
     plan::{HitPlan, Settling, settle_plans},
     spam::{drop_hits, introduce_parties},
+    unmatched::forget,
 };
 
 /// A hit that matching found.
@@ -242,9 +243,6 @@ fn still_pending<'r>(
         .collect()
 }
 
-// A hit of an orphaned event, and where its event went.
-type Moved = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
-
 // A hit that is there already keeps its state and moves to the event's new block; an orphaned one, whose transaction
 // was mined again, starts anew. It is pending first, also where it is told in the same transaction.
 const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
@@ -329,69 +327,9 @@ impl Store {
                     <D as BulkDialect>::select(&bulk)
                 );
                 <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
-                delete_unmatched!(tx, D, seen);
+                forget!(tx, D, seen);
             }
             Ok(outcome)
-        })
-    }
-
-    /// Follows orphanings: a hit of an orphaned event moves to the canonical event of the same logical identity, if
-    /// there is one; else it becomes orphaned, or, where it was told already, is gone since the present tip. Returns how
-    /// many became orphaned.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn orphan_hits(&self, orphans: &[StoredEvent]) -> Result<u64, StoreError> {
-        if orphans.is_empty() {
-            return Ok(0);
-        }
-        tx!(self, "orphan_hits", |tx, D| {
-            let statement = sql::<D>(
-                "SELECT h.id, e.event_id, e.block_number, e.log_index, e.block_hash
-                 FROM hit h
-                 JOIN event o ON o.chain_id = h.chain_id AND o.block_number = h.block_number
-                    AND o.log_index = h.log_index AND o.block_hash = h.block_hash AND NOT o.canonical
-                 LEFT JOIN event e ON e.tx_hash = o.tx_hash AND e.logical_id = h.logical_id AND e.canonical
-                    AND e.chain_id = h.chain_id
-                 WHERE h.event_id {uuids:1} ORDER BY h.id",
-            );
-            let rows: Vec<Moved> = sqlx::query_as(statement)
-                .bind(<D as Dialect>::uuids(orphans.iter().map(|orphan| orphan.event.id.0)))
-                .fetch_all(&mut *tx)
-                .await?;
-            let mut gone = Vec::new();
-            for (id, event, number, log_index, hash) in rows {
-                let Some(event) = event else {
-                    gone.push(id);
-                    continue;
-                };
-                let statement =
-                    "UPDATE hit SET event_id = $2, block_number = $3, log_index = $4, block_hash = $5,
-                    gone_since = NULL WHERE id = $1";
-                sqlx::query(statement)
-                    .bind(id)
-                    .bind(event)
-                    .bind(number)
-                    .bind(log_index)
-                    .bind(hash)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            let statement = sql::<D>(
-                "UPDATE hit SET state = 'orphaned' WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
-            );
-            let done = sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(gone.iter().copied()))
-                .execute(&mut *tx)
-                .await?;
-            // Told already: it is taken back unless it comes back soon.
-            let statement = sql::<D>(
-                "UPDATE hit SET gone_since = (SELECT coalesce(tip_number, 0) FROM chain c WHERE c.chain_id = hit.chain_id)
-                 WHERE id {uuids:1} AND state = 'notified' AND gone_since IS NULL",
-            );
-            sqlx::query(statement).bind(<D as Dialect>::uuids(gone)).execute(&mut *tx).await?;
-            delete_unmatched!(tx, D, orphans);
-            Ok(done.rows_affected())
         })
     }
 

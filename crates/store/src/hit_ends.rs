@@ -12,11 +12,89 @@ use crate::{
     bulk::{Bulk, BulkDialect},
     db::{Dialect, sql, tx},
     digest::{canonical_hits, insert_bundles},
+    event::StoredEvent,
     hit::{COLUMNS, HitRow, Row, from_row},
     plan::{Settling, settle_plans},
+    unmatched::forget,
 };
 
+// A hit of an orphaned event, and where its event went.
+type Found = (Uuid, Option<Uuid>, Option<i64>, Option<i64>, Option<Vec<u8>>);
+
+type Moved = (Uuid, Uuid, i64, i64, Vec<u8>);
+
+fn moved_bulk(moved: &[Moved]) -> Bulk {
+    Bulk::new()
+        .uuids("id", moved.iter().map(|row| row.0))
+        .uuids("event_id", moved.iter().map(|row| row.1))
+        .numbers("block_number", moved.iter().map(|row| row.2))
+        .numbers("log_index", moved.iter().map(|row| row.3))
+        .bytes("block_hash", moved.iter().map(|row| &row.4))
+}
+
 impl Store {
+    /// Follows orphanings: a hit of an orphaned event moves to the canonical event of the same logical identity, if
+    /// there is one; else it becomes orphaned, or, where it was told already, is gone since the present tip. Returns how
+    /// many became orphaned.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn orphan_hits(&self, orphans: &[StoredEvent]) -> Result<u64, StoreError> {
+        if orphans.is_empty() {
+            return Ok(0);
+        }
+        tx!(self, "orphan_hits", |tx, D| {
+            let statement = sql::<D>(
+                "SELECT h.id, e.event_id, e.block_number, e.log_index, e.block_hash
+                 FROM hit h
+                 JOIN event o ON o.chain_id = h.chain_id AND o.block_number = h.block_number
+                    AND o.log_index = h.log_index AND o.block_hash = h.block_hash AND NOT o.canonical
+                 LEFT JOIN event e ON e.tx_hash = o.tx_hash AND e.logical_id = h.logical_id AND e.canonical
+                    AND e.chain_id = h.chain_id
+                 WHERE h.event_id {uuids:1} ORDER BY h.id",
+            );
+            let rows: Vec<Found> = sqlx::query_as(statement)
+                .bind(<D as Dialect>::uuids(orphans.iter().map(|orphan| orphan.event.id.0)))
+                .fetch_all(&mut *tx)
+                .await?;
+            let (mut gone, mut moved) = (Vec::new(), Vec::new());
+            for (id, event, number, log_index, hash) in rows {
+                let (Some(event), Some(number), Some(log_index), Some(hash)) =
+                    (event, number, log_index, hash)
+                else {
+                    gone.push(id);
+                    continue;
+                };
+                moved.push((id, event, number, log_index, hash));
+            }
+            if !moved.is_empty() {
+                let bulk = moved_bulk(&moved);
+                let statement = format!(
+                    "UPDATE hit SET event_id = k.event_id, block_number = k.block_number, log_index = k.log_index,
+                        block_hash = k.block_hash, gone_since = NULL
+                     FROM ({}) k WHERE hit.id = k.id",
+                    <D as BulkDialect>::select(&bulk)
+                );
+                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+            }
+            let statement = sql::<D>(
+                "UPDATE hit SET state = 'orphaned' WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
+            );
+            let done = sqlx::query(statement)
+                .bind(<D as Dialect>::uuids(gone.iter().copied()))
+                .execute(&mut *tx)
+                .await?;
+            // Told already: it is taken back unless it comes back soon.
+            let statement = sql::<D>(
+                "UPDATE hit SET gone_since = (SELECT coalesce(tip_number, 0) FROM chain c WHERE c.chain_id = hit.chain_id)
+                 WHERE id {uuids:1} AND state = 'notified' AND gone_since IS NULL",
+            );
+            sqlx::query(statement).bind(<D as Dialect>::uuids(gone)).execute(&mut *tx).await?;
+            forget!(tx, D, orphans);
+            Ok(done.rows_affected())
+        })
+    }
+
     /// Marks hits as not to be told, with the reason.
     ///
     /// # Errors

@@ -3,19 +3,18 @@
 //!
 //! Every read is one page or one bounded list, over an index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use domain::{BlockRef, ChainId, DeliveryId, EventId, HitId, HitState, NotificationId, TargetName, WatchId};
+use domain::{ChainId, DeliveryId, EventId, HitId, HitState, NotificationId, TargetName, WatchId};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError, StoredEvent,
     bulk::{Bulk, BulkDialect},
-    chain::hash32,
     db::{Dialect, read, sql, tx},
-    event::{EventKey, EventRow, key_bulk, number},
+    event::{EventKey, EventRow, number},
 };
 
 /// A hit as its audit sees it.
@@ -140,32 +139,6 @@ impl Store {
             hits.insert(hit.id, hit);
         }
         Ok(hits.into_values().collect())
-    }
-
-    /// Those of these events whose last change is not matched yet.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn ledger_unmatched(&self, keys: &[EventKey]) -> Result<HashSet<EventKey>, StoreError> {
-        let rows: Vec<(i64, i64, i64, Vec<u8>)> = read!(self, "ledger_unmatched", |db, D| {
-            let bulk = key_bulk(keys);
-            let statement = format!(
-                "SELECT chain_id, block_number, log_index, block_hash FROM unmatched
-                 WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
-                <D as BulkDialect>::select(&bulk)
-            );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
-            rows.iter().map(FromRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
-        })?;
-        rows.into_iter()
-            .map(|(chain, block, log_index, hash)| {
-                Ok(EventKey {
-                    chain: ChainId(chain.cast_unsigned()),
-                    block: BlockRef::new(block.cast_unsigned(), hash32("unmatched", &hash)?),
-                    log_index: log_index.cast_unsigned(),
-                })
-            })
-            .collect()
     }
 
     /// Pending hits whose window should have closed before `before`, the longest waiting first.

@@ -45,6 +45,7 @@ mod settle;
 mod spam;
 mod status;
 mod token;
+mod unmatched;
 mod values;
 mod watch;
 mod window;

@@ -1,6 +1,7 @@
 //! Figures for `status`, for metrics, and for the question whether anything is left to do.
 
 use domain::ChainId;
+use jiff::Timestamp;
 
 use crate::{Store, StoreError, db::read};
 
@@ -50,7 +51,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         let row: (i64, i64, i64, i64, i64, i64, i64) = read!(self, "counts", |db, D| {
-            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox), (SELECT count(*) FROM unmatched),
+            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox),
+                (SELECT count(*) FROM unmatched) + (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM unmatched_block),
                 (SELECT count(*) FROM hit WHERE state = 'waiting'),
                 (SELECT count(*) FROM hit WHERE state = 'pending'),
                 (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'queued'),
@@ -70,8 +72,9 @@ impl Store {
         })
     }
 
-    /// What is left to do for a chain's blocks up to `up_to`, and can be done without higher ones: hits that wait for more
-    /// blocks than that, and deliveries in doubt until `settle_blocks` have passed that, are not counted.
+    /// What is left to do for a chain's blocks up to `up_to`, and can be done without higher ones and before `later`: hits
+    /// that wait for more blocks than that, deliveries in doubt until `settle_blocks` have passed that, and hits whose
+    /// window closes later (a scheduled digest, quiet hours, a spent budget, what looks like spam) are not counted.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -81,13 +84,16 @@ impl Store {
         lane: &str,
         up_to: u64,
         settle_blocks: u64,
+        later: Timestamp,
     ) -> Result<ChainCounts, StoreError> {
         let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
             let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox WHERE lane = $3 OR lane = $4),
-                (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2),
+                (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2)
+                    + (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM unmatched_block
+                        WHERE chain_id = $1 AND block_number <= $2),
                 (SELECT count(*) FROM hit
                     WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2
-                        AND (state = 'pending' OR CASE WHEN deliver_at IN ('seen', 'safe', 'finalized') THEN true
+                        AND (state = 'pending' AND due_hint <= $6 OR state = 'waiting' AND CASE WHEN deliver_at IN ('seen', 'safe', 'finalized') THEN true
                             ELSE block_number + CAST(deliver_at AS bigint) <= $2 END)),
                 (SELECT count(*) FROM delivery d JOIN notification n ON n.id = d.notification_id
                     WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1
@@ -99,6 +105,7 @@ impl Store {
                 .bind(lane)
                 .bind(crate::outbox::NOTIFY_LANE)
                 .bind(i64::try_from(settle_blocks).unwrap_or(i64::MAX))
+                .bind(later.as_millisecond())
                 .fetch_one(db)
                 .await?)
         })?;

@@ -15,6 +15,7 @@ mod world;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{ChainId, Clock};
+use jiff::Timestamp;
 use pipeline::ledger::HitAudit;
 use store::Store;
 
@@ -240,7 +241,7 @@ impl Run {
             return Ok(Some(format!("final up to {:?} of {}", row.finalized, head.number)));
         }
         let lane = Store::lane_of_chain(&row.name);
-        let left = self.store.work_left(ChainId(CHAIN_ID), &lane, head.number, 0).await?;
+        let left = self.store.work_left(ChainId(CHAIN_ID), &lane, head.number, 0, Timestamp::MAX).await?;
         if !left.is_done() {
             return Ok(Some(format!("{left:?}")));
         }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use store::{Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,10 +81,13 @@ pub fn recorder() -> Result<PrometheusHandle, Failure> {
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+// What a window tells later than this from now is left to the next run, which finds it in the store.
+const WINDOWS_WAITED_FOR: SignedDuration = SignedDuration::from_hours(1);
+
 async fn through(parts: &Parts, block: u64) -> Result<(), Failure> {
     loop {
         match is_through(parts, block).await {
-            Ok(true) => return Ok(()),
+            Ok(true) => return say_what_waits(parts).await,
             Ok(false) => {}
             Err(error) if error.is_transient() => tracing::debug!("{error}"),
             Err(error) => return Err(error.into()),
@@ -92,8 +96,18 @@ async fn through(parts: &Parts, block: u64) -> Result<(), Failure> {
     }
 }
 
-/// Whether everything up to `block` is read, matched, told and delivered, on every chain.
+async fn say_what_waits(parts: &Parts) -> Result<(), Failure> {
+    let hits = parts.store.counts().await?.hits_pending;
+    if hits > 0 {
+        tracing::info!(hits, "their windows close much later: the next run tells of them");
+    }
+    Ok(())
+}
+
+/// Whether everything up to `block` is read, matched, told and delivered, on every chain, but for what windows tell much
+/// later.
 async fn is_through(parts: &Parts, block: u64) -> Result<bool, StoreError> {
+    let later = parts.clock.now().saturating_add(WINDOWS_WAITED_FOR).unwrap_or(Timestamp::MAX);
     for chain in &parts.config.chains {
         let row = parts.store.chain(chain.id).await?;
         if row.and_then(|row| row.tip).is_none_or(|tip| tip.number < block) {
@@ -105,7 +119,7 @@ async fn is_through(parts: &Parts, block: u64) -> Result<bool, StoreError> {
         }
         let lane = Store::lane_of_chain(&chain.name);
         let settle_blocks = chain.keys.settle_blocks;
-        if !parts.store.work_left(chain.id, &lane, block, settle_blocks).await?.is_done() {
+        if !parts.store.work_left(chain.id, &lane, block, settle_blocks, later).await?.is_done() {
             return Ok(false);
         }
     }

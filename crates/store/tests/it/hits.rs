@@ -15,6 +15,7 @@ use crate::{
 };
 
 on_both!(
+    a_hit_whose_window_closes_later_is_not_waited_for,
     an_immediate_hit_is_told_once_however_often_it_is_matched,
     a_hit_whose_event_left_before_the_commit_is_not_made,
     an_orphaned_pending_hit_vanishes_and_comes_back_with_its_transaction,
@@ -26,7 +27,7 @@ on_both!(
     watch_edits_arrive_by_revision_and_removals_too,
 );
 
-async fn seen(world: &World, number: u64, branch: u8, tx: u8) -> anyhow::Result<StoredEvent> {
+pub(crate) async fn seen(world: &World, number: u64, branch: u8, tx: u8) -> anyhow::Result<StoredEvent> {
     let tip = world.store.chain(CHAIN).await?.and_then(|chain| chain.tip);
     let event = world.event(block(number, branch), 0, tx);
     let ancestor = tip.filter(|tip| tip.number >= number).map(|_| block(number - 1, 1));
@@ -114,6 +115,19 @@ async fn an_immediate_hit_is_told_once_however_often_it_is_matched(world: &World
     Ok(())
 }
 
+async fn a_hit_whose_window_closes_later_is_not_waited_for(world: &World) -> anyhow::Result<()> {
+    let stored = seen(world, 1, 1, 1).await?;
+    let seen = std::slice::from_ref(&stored);
+    world.store.commit_hits(seen, &[hit(world, &stored, false)], world.now).await?;
+    for (seconds, hits) in [(59, 0), (60, 1)] {
+        let later = world.now + SignedDuration::from_secs(seconds);
+        let lane = store::Store::lane_of_chain(&world.name);
+        let left = world.store.work_left(crate::world::CHAIN, &lane, 1, 0, later).await?;
+        assert_eq!(left.hits, hits, "{seconds} s");
+    }
+    Ok(())
+}
+
 async fn a_hit_whose_event_left_before_the_commit_is_not_made(world: &World) -> anyhow::Result<()> {
     seen(world, 1, 1, 9).await?;
     let stale = seen(world, 2, 1, 1).await?;
@@ -127,7 +141,7 @@ async fn a_hit_whose_event_left_before_the_commit_is_not_made(world: &World) -> 
     Ok(())
 }
 
-async fn orphan(world: &World, event: &StoredEvent) -> anyhow::Result<u64> {
+pub(crate) async fn orphan(world: &World, event: &StoredEvent) -> anyhow::Result<u64> {
     let now = world.store.events_by_keys(&[EventKey::of(&event.event)]).await?;
     Ok(world.store.orphan_hits(&now).await?)
 }
