@@ -18,7 +18,7 @@ use domain::{
     ProviderStatus, Providers, RawLog, Wake,
 };
 use futures::future::join_all;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
     NodeConfig, UrlStatus,
@@ -37,10 +37,12 @@ use crate::{
 pub struct Node {
     pool: Arc<Pool>,
     choice: Arc<Choice>,
-    tags: Mutex<Option<Tags>>,
+    tags: Arc<Mutex<Option<Tags>>>,
+    // The question for newer tags, while the ones that are kept serve on.
+    asking_tags: Mutex<Option<AbortHandle>>,
     // Made at the first wait for a wake: most uses of a node need none.
     feed: OnceLock<Feed>,
-    // Questions for the heads of URLs that are not in use. They end with the node.
+    // Questions for the heads of URLs that are not in use, and for tags. They end with the node.
     looks: Mutex<JoinSet<()>>,
 }
 
@@ -87,7 +89,8 @@ impl Node {
         Self {
             pool,
             choice: Arc::new(choice),
-            tags: Mutex::default(),
+            tags: Arc::default(),
+            asking_tags: Mutex::default(),
             feed: OnceLock::new(),
             looks: Mutex::default(),
         }
@@ -162,10 +165,16 @@ impl Node {
     async fn announced(&self, index: usize, latest: &Header) -> Result<Option<Heads>, Fault> {
         let (clock, config) = (&self.pool.shared.clock, &self.pool.shared.config);
         let kept = *self.tags();
-        if let Some(tags) = kept.filter(|tags| tags.serve(index, latest.block, clock.now(), config)) {
-            return Ok(Some(Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized }));
-        }
         let asked_at = clock.now();
+        if let Some(tags) = kept {
+            let serve = tags.serve(index, latest.block, asked_at, config);
+            if serve || tags.tide_over(index, latest.block, asked_at, config) {
+                if !serve {
+                    self.ask_for_tags(tags, latest);
+                }
+                return Ok(Some(Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized }));
+            }
+        }
         let heads = self.pool.upstreams[index].tags(latest).await?;
         let tags = Tags::of(&heads, index, asked_at);
         // While we asked, the chain went on beyond the announced head.
@@ -174,6 +183,29 @@ impl Node {
         }
         *self.tags() = Some(tags);
         Ok(Some(heads))
+    }
+
+    /// Lets newer tags than `kept` be asked for while we go on: nobody waits for a block because of them.
+    fn ask_for_tags(&self, kept: Tags, latest: &Header) {
+        let mut asking = self.asking_tags.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking.as_ref().is_some_and(|asking| !asking.is_finished()) {
+            return;
+        }
+        let (pool, tags, asked_at) =
+            (Arc::clone(&self.pool), Arc::clone(&self.tags), self.pool.shared.clock.now());
+        let latest = *latest;
+        let ask = async move {
+            // Without an answer, those that are kept grow old, and the head has to wait for newer ones.
+            let Ok(heads) = pool.upstreams[kept.url].tags(&latest).await else { return };
+            let mut tags = tags.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another URL may be asked by now, or this one have lied.
+            if *tags == Some(kept) {
+                *tags = Some(Tags::of(&heads, kept.url, asked_at));
+            }
+        };
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        while looks.try_join_next().is_some() {}
+        *asking = Some(looks.spawn(ask));
     }
 
     /// Asks one URL after the other, until one answers.

@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) permits: Semaphore,
+    /// Held while a long answer is read.
+    pub(crate) reading: tokio::sync::Mutex<()>,
 }
 
 /// A chain's URLs.
@@ -43,7 +45,7 @@ impl Pool {
             return Err(ConnectError::NoUrl { chain: config.chain });
         }
         let permits = Semaphore::new(config.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
-        let shared = Arc::new(Shared { config, clock, permits });
+        let shared = Arc::new(Shared { config, clock, permits, reading: tokio::sync::Mutex::default() });
         let upstreams = endpoints.into_iter().enumerate();
         let upstreams = upstreams.map(|(index, endpoint)| Upstream::new(index, endpoint, &shared)).collect();
         Ok(Self { shared, upstreams, judging: Mutex::default() })

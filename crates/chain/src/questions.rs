@@ -109,6 +109,8 @@ impl Upstream {
         let logs = if answer.get().len() < LONG_ANSWER {
             wire::read_logs(&answer)
         } else {
+            // One after the other, because the text and the logs are held together meanwhile, which is much.
+            let _reading = self.shared.reading.lock().await;
             let read = tokio::task::spawn_blocking(move || wire::read_logs(&answer)).await;
             read.unwrap_or_else(|_panicked| Err("an answer that cannot be read".to_owned()))
         };

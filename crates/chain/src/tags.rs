@@ -24,11 +24,21 @@ impl Tags {
 
     /// Whether they will do for this head of the URL.
     pub(crate) fn serve(&self, url: usize, head: BlockRef, now: Timestamp, config: &NodeConfig) -> bool {
-        let recent = now.duration_since(self.asked_at).unsigned_abs() < config.tags_interval;
-        self.url == url
-            && head.number.abs_diff(self.head.number) < config.tags_blocks
-            && (recent || head == self.head)
-            && !self.is_beyond(head)
+        let recent = self.is_recent(now, config) || head == self.head;
+        recent && self.is_within(config.tags_blocks, url, head)
+    }
+
+    /// Whether they will do for this head of the URL while newer ones are asked for.
+    pub(crate) fn tide_over(&self, url: usize, head: BlockRef, now: Timestamp, config: &NodeConfig) -> bool {
+        self.is_recent(now, config) && self.is_within(config.tags_blocks.saturating_mul(2), url, head)
+    }
+
+    fn is_recent(&self, now: Timestamp, config: &NodeConfig) -> bool {
+        now.duration_since(self.asked_at).unsigned_abs() < config.tags_interval
+    }
+
+    fn is_within(&self, blocks: u64, url: usize, head: BlockRef) -> bool {
+        self.url == url && head.number.abs_diff(self.head.number) < blocks && !self.is_beyond(head)
     }
 
     /// Whether a tag is above the head, which is then an old one.
@@ -65,5 +75,21 @@ mod tests {
         assert!(serve(1, 100, 3_000), "nothing moved");
         assert!(!serve(0, 101, 1), "another URL");
         assert!(serve(1, 98, 1) && !serve(1, 97, 1), "below a tag");
+    }
+
+    #[test]
+    fn tags_tide_over_sixteen_blocks_more_while_they_are_recent() {
+        let config = NodeConfig::new("test".parse().unwrap(), ChainId(1), Vec::new());
+        let latest = Header { block: block(100), parent: B256::ZERO, timestamp: 0, bloom: None };
+        let heads = Heads { latest, safe: Some(block(98)), finalized: Some(block(96)) };
+        let tags = Tags::of(&heads, 1, Timestamp::UNIX_EPOCH);
+        let tide_over = |url, number, second| {
+            let now = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
+            tags.tide_over(url, block(number), now, &config)
+        };
+        assert!(tide_over(1, 131, 29) && !tide_over(1, 132, 29), "32 blocks");
+        assert!(!tide_over(1, 116, 30), "30 seconds");
+        assert!(!tide_over(0, 116, 1), "another URL");
+        assert!(!tide_over(1, 97, 1), "below a tag");
     }
 }

@@ -6,9 +6,12 @@ use domain::{BlockRef, Header, RawLog};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-/// An unsigned integer, as 0x-hex; as a plain number too, because some nodes write one.
+/// An unsigned integer of at most 63 bits, which is what the store holds and leaves room to count on, as 0x-hex; as a
+/// plain number too, because some nodes write one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quantity(pub(crate) u64);
+
+const MOST: u64 = i64::MAX.cast_unsigned();
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -17,10 +20,13 @@ impl<'de> Deserialize<'de> for Quantity {
             type Value = Quantity;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an integer of at most 64 bits as 0x-hex")
+                f.write_str("an integer of at most 63 bits as 0x-hex")
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Quantity, E> {
+                if value > MOST {
+                    return Err(E::invalid_value(de::Unexpected::Unsigned(value), &self));
+                }
                 Ok(Quantity(value))
             }
 
@@ -29,7 +35,10 @@ impl<'de> Deserialize<'de> for Quantity {
                     Some(hex) if !hex.starts_with('+') => u64::from_str_radix(hex, 16).ok(),
                     _ => None,
                 };
-                value.map(Quantity).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+                value
+                    .filter(|value| *value <= MOST)
+                    .map(Quantity)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -194,6 +203,20 @@ mod tests {
             (log.block.number, log.log_index, log.block_timestamp, log.removed),
             (16, 7, Some(5), false)
         );
+    }
+
+    #[test]
+    fn a_number_that_leaves_no_room_to_count_on_is_refused() {
+        for (number, fits) in
+            [("0x7fffffffffffffff", true), ("0x8000000000000000", false), ("0xffffffffffffffff", false)]
+        {
+            let mut high = log();
+            high["blockNumber"] = json!(number);
+            assert_eq!(read_log(&high).is_ok(), fits, "{number}");
+        }
+        let mut plain = log();
+        plain["blockNumber"] = json!(u64::MAX);
+        assert!(read_log(&plain).unwrap_err().contains("63 bits"));
     }
 
     #[test]

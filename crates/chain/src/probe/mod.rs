@@ -91,7 +91,7 @@ pub async fn probe(
     clock: Arc<dyn Clock>,
 ) -> Result<Probe, ConnectError> {
     let endpoint = Endpoint::parse(url)?;
-    let chain = "probe".parse().expect("it is a chain name");
+    let chain = "probe".parse().expect("five small letters are a chain's name");
     // What is expected is not looked at here.
     let config = NodeConfig { request_timeout, ..NodeConfig::new(chain, ChainId(0), Vec::new()) };
     let failed = |fault: Fault| fault.into_connect_error(&endpoint, &config.chain, config.expected);

@@ -6,9 +6,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use chain::{Ability, FeedState, Node, NodeConfig, probe};
 use devnet::Options;
 use domain::{BlockRef, ChainClient, ChainError, ChainId, Header, LogFilter, LogQuery, Wake};
-use testkit::anvil::TestAnvil;
+use testkit::{anvil::TestAnvil, clock::RealClock};
 
-use super::world::{RealClock, config, connect, head_and_log, listening, wake};
+use super::world::{config, connect, head_and_log, listening, wake};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Over {

@@ -7,10 +7,12 @@ use chain::Node;
 use domain::{BlockRef, ChainClient, LogFilter, LogQuery, Providers, Wake};
 use testkit::{
     anvil::TestAnvil,
+    clock::ManualClock,
     scripted_node::{LogSpec, ScriptedNode},
+    wait::eventually,
 };
 
-use super::world::{ToldClock, asked, at_head, config, connect, listening, scripted, wake};
+use super::world::{WAIT_MAX, asked, at_head, config, connect, listening, scripted, wake};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);
 const TOPIC: B256 = B256::repeat_byte(0xbb);
@@ -20,13 +22,21 @@ fn filters() -> [LogFilter; 1] {
 }
 
 /// A node on whose head a client listens, and its clock.
-async fn live() -> anyhow::Result<(ScriptedNode, Node, Arc<ToldClock>)> {
+async fn live() -> anyhow::Result<(ScriptedNode, Node, Arc<ManualClock>)> {
     let scripted = ScriptedNode::start().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[scripted.ws_url()]), clock.clone()).await?;
     listening(&node, &filters()).await;
     node.heads().await?;
     Ok((scripted, node, clock))
+}
+
+async fn asked_for(scripted: &ScriptedNode, calls: usize) -> anyhow::Result<()> {
+    eventually("so many calls were made", WAIT_MAX, || async {
+        let asked = asked(scripted);
+        Ok(if asked >= calls { Ok(()) } else { Err(asked) })
+    })
+    .await
 }
 
 async fn head(node: &Node, block: BlockRef) {
@@ -48,10 +58,37 @@ async fn following_a_live_chain_costs_a_call_a_block_and_two_in_sixteen_for_the_
         let logs = node.logs(LogQuery::Block(mined), &filters()[0]).await?;
         assert_eq!(logs.len(), 1);
     }
+    // The tags of the last sixteen were asked for beside the logs.
+    asked_for(&scripted, before + 64 + 2 * 64 / 16).await?;
     let calls = asked(&scripted) - before;
     println!("64 blocks, {calls} calls: {:.3} a block", calls as f64 / 64.0);
     assert_eq!(scripted.count("eth_getLogs"), 64);
     assert_eq!(calls, 64 + 2 * 64 / 16);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_block_does_not_wait_for_the_tags_which_come_with_a_later_one() -> anyhow::Result<()> {
+    let (scripted, node, _) = live().await?;
+    for _ in 0..16 {
+        head(&node, scripted.mine(Vec::new()).block).await;
+    }
+    let before = asked(&scripted);
+    let heads = node.heads().await?;
+    assert_eq!((heads.latest.block.number, heads.safe.unwrap().number), (26, 8), "those of head 10");
+    asked_for(&scripted, before + 2).await?;
+    let newer = async {
+        loop {
+            head(&node, scripted.mine(Vec::new()).block).await;
+            let heads = node.heads().await?;
+            if heads.safe.unwrap().number == 24 {
+                return anyhow::Ok(heads);
+            }
+        }
+    };
+    let heads = tokio::time::timeout(WAIT_MAX, newer).await??;
+    assert_eq!(heads.finalized.unwrap().number, 22);
+    assert_eq!(asked(&scripted), before + 2, "once");
     Ok(())
 }
 

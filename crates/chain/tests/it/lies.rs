@@ -3,9 +3,12 @@
 use alloy_primitives::{Address, B256, Bytes};
 use domain::{BlockRef, ChainClient, ChainError, LogFilter, LogQuery};
 use serde_json::{Value as Json, json};
-use testkit::scripted_node::{Batches, LogSpec, Reply, ScriptedNode};
+use testkit::{
+    clock::RealClock,
+    scripted_node::{Batches, LogSpec, Reply, ScriptedNode},
+};
 
-use super::world::{RealClock, config, connect, scripted, scripted_http};
+use super::world::{config, connect, scripted, scripted_http};
 use chain::{Ability, Node, NodeConfig, probe};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);

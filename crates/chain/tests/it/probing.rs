@@ -6,10 +6,11 @@ use chain::{Ability, History, Limit, Probe, Receipts, probe};
 use domain::ChainClient;
 use testkit::{
     anvil::TestAnvil,
+    clock::RealClock,
     scripted_node::{Batches, LogSpec, Reply, ScriptedNode},
 };
 
-use super::world::{RealClock, config, connect};
+use super::world::{config, connect};
 
 async fn examine(url: &str) -> anyhow::Result<Probe> {
     Ok(probe(url, Duration::from_secs(10), Arc::new(RealClock)).await?)

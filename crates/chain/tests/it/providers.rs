@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Duration};
 use chain::Node;
 use domain::{ChainClient, ChainError, Heads, LogFilter, LogQuery, ProviderStatus, Providers};
 use serde_json::Value as Json;
-use testkit::scripted_node::{LogSpec, Reply, ScriptedNode};
+use testkit::{
+    clock::ManualClock,
+    scripted_node::{LogSpec, Reply, ScriptedNode},
+};
 
-use super::world::{ToldClock, config, connect};
+use super::world::{config, connect};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn pair() -> anyhow::Result<(ScriptedNode, ScriptedNode, Node, Arc<ToldClock>)> {
+async fn pair() -> anyhow::Result<(ScriptedNode, ScriptedNode, Node, Arc<ManualClock>)> {
     let (first, second) = (ScriptedNode::start().await?, ScriptedNode::start().await?);
     second.chain(|chain| drop(chain.mine(Vec::new())));
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[first.http_url(), second.http_url()]), clock.clone()).await?;
     Ok((first, second, node, clock))
 }

@@ -5,13 +5,16 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::Bytes;
 use chain::Node;
 use domain::{ChainClient, ChainError, Providers};
-use testkit::scripted_node::{Reply, ScriptedNode};
+use testkit::{
+    clock::ManualClock,
+    scripted_node::{Reply, ScriptedNode},
+};
 
-use super::world::{ToldClock, config};
+use super::world::config;
 
-async fn alone() -> anyhow::Result<(ScriptedNode, Arc<Node>, Arc<ToldClock>)> {
+async fn alone() -> anyhow::Result<(ScriptedNode, Arc<Node>, Arc<ManualClock>)> {
     let scripted = ScriptedNode::start().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[scripted.http_url()]), clock.clone()).await?;
     Ok((scripted, Arc::new(node), clock))
 }
@@ -111,7 +114,7 @@ async fn a_rate_limit_halves_what_may_be_under_way_and_answers_win_it_back() -> 
 #[tokio::test]
 async fn a_rate_limit_of_one_url_sends_the_next_decision_to_another() -> anyhow::Result<()> {
     let (first, second) = (ScriptedNode::start().await?, ScriptedNode::start().await?);
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[first.http_url(), second.http_url()]), clock).await?;
     first.always("eth_getBlockByNumber", too_many(60));
     node.heads().await?;

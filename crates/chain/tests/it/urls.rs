@@ -1,10 +1,15 @@
 //! Several URLs of one chain: which one is asked.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, Bytes};
 use domain::{ChainClient, ChainError, LogFilter, LogQuery};
-use testkit::scripted_node::{Reply, ScriptedNode};
+use testkit::{
+    clock::ManualClock,
+    scripted_node::{Reply, ScriptedNode},
+};
 
-use super::world::{ToldClock, config, connect};
+use super::world::{config, connect};
 use chain::Node;
 
 async fn pair() -> anyhow::Result<(ScriptedNode, ScriptedNode)> {
@@ -45,7 +50,7 @@ async fn one_url_that_answers_is_enough_to_connect() -> anyhow::Result<()> {
 #[tokio::test]
 async fn in_the_middle_of_a_decision_the_url_changes_only_with_an_error() -> anyhow::Result<()> {
     let (first, second) = pair().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let config = config(&[first.http_url(), second.http_url()]);
     let node = Node::connect(config, clock.clone()).await?;
     assert_eq!(node.heads().await?.latest.block.number, 10);
@@ -105,7 +110,7 @@ async fn a_sibling_is_not_moved_by_the_others_errors() -> anyhow::Result<()> {
 #[tokio::test]
 async fn where_no_url_is_sound_the_one_that_rests_shortest_is_asked() -> anyhow::Result<()> {
     let (first, second) = pair().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[first.http_url(), second.http_url()]), clock).await?;
     let headers = vec![("Retry-After".to_owned(), "60".to_owned())];
     first.always("eth_getBlockByNumber", Reply::Http { status: 429, headers, body: String::new() });

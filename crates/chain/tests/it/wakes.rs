@@ -1,14 +1,17 @@
 //! The feed of announcements: subscriptions that break, lie, or are refused.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use chain::{FeedState, Node, NodeConfig};
 use domain::{ChainClient, LogFilter, Wake};
 use serde_json::{Value as Json, json};
-use testkit::scripted_node::{LogSpec, Reply, ScriptedNode};
+use testkit::{
+    clock::ManualClock,
+    scripted_node::{LogSpec, Reply, ScriptedNode},
+};
 
-use super::world::{ToldClock, at_head, config, connect, head_and_log, listening, scripted, wake};
+use super::world::{at_head, config, connect, head_and_log, listening, scripted, wake};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);
 const TOPIC: B256 = B256::repeat_byte(0xbb);
@@ -124,7 +127,7 @@ async fn a_removed_log_is_handed_on_as_a_hint() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_socket_that_falls_silent_is_replaced_after_the_stall_timeout() -> anyhow::Result<()> {
     let scripted = ScriptedNode::start().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let config = NodeConfig { stall_timeout: Duration::from_secs(60), ..config(&[scripted.ws_url()]) };
     let node = Node::connect(config, clock.clone()).await?;
     listening(&node, &[]).await;
@@ -162,7 +165,7 @@ async fn a_reader_that_is_slow_is_told_that_it_missed_something() -> anyhow::Res
 #[tokio::test]
 async fn a_node_that_refuses_subscriptions_is_polled_and_asked_again_later() -> anyhow::Result<()> {
     let scripted = ScriptedNode::start().await?;
-    let clock = ToldClock::new();
+    let clock = Arc::<ManualClock>::default();
     let node = Node::connect(config(&[scripted.ws_url()]), clock.clone()).await?;
     scripted.always("eth_subscribe", Reply::error(-32601, "notifications not supported"));
     wake(&node, &[], "the first poll", head(10)).await;

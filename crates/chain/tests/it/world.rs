@@ -1,60 +1,13 @@
-//! What the tests share: clocks, configurations, waits with a cap.
+//! What the tests share: configurations, waits with a cap.
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use chain::{ConnectError, Node, NodeConfig};
-use domain::{ChainClient, ChainId, Clock, Header, Heads, LogFilter, RawLog, Wake};
-use jiff::{SignedDuration, Timestamp};
-use testkit::scripted_node::ScriptedNode;
-use tokio::sync::watch;
+use domain::{ChainClient, ChainId, Header, Heads, LogFilter, RawLog, Wake};
+use testkit::{clock::RealClock, scripted_node::ScriptedNode};
 
 /// The longest that a test waits for anything.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// Time as it goes.
-#[derive(Debug)]
-pub(crate) struct RealClock;
-
-#[async_trait]
-impl Clock for RealClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
-    }
-}
-
-/// Time as it is told.
-#[derive(Debug)]
-pub(crate) struct ToldClock(watch::Sender<Timestamp>);
-
-impl ToldClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Timestamp::from_second(1_700_000_000).unwrap())))
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now += SignedDuration::try_from(by).unwrap());
-    }
-}
-
-#[async_trait]
-impl Clock for ToldClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let until = self.now() + SignedDuration::try_from(duration).unwrap();
-        let mut now = self.0.subscribe();
-        let _ = now.wait_for(|now| *now >= until).await;
-    }
-}
 
 /// A configuration with short waits.
 pub(crate) fn config(urls: &[String]) -> NodeConfig {
