@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use domain::{BlockRef, ChainError, ContractName, Event, LogFilter, LogQuery, Origin, RawLog};
 use store::{BackfillCommit, Child, Publish};
+use tokio::sync::Mutex;
 
 use super::{
     Did, Ingest,
@@ -128,6 +129,7 @@ impl Ingest {
                 children: self.children.clone(),
                 rows: (!self.config.notify_backfill).then(|| self.deps.store.clone()),
                 logs_wanted: usize::try_from(self.config.range_logs).unwrap_or(usize::MAX).max(1),
+                decoding: Mutex::default(),
             };
             self.ahead.follow(source);
         }

@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::SignedDuration;
 use store::{ContractCursor, EventRows, Store};
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{runtime::Handle, sync::Mutex, task::JoinError};
 
 use crate::RoomError;
 
@@ -86,6 +86,8 @@ pub(super) struct Source {
     pub(super) rows: Option<Store>,
     /// How many events a commit should have.
     pub(super) logs_wanted: usize,
+    /// Held while a piece is decoded: the logs and what becomes of them are held together then, which is much.
+    pub(super) decoding: Mutex<()>,
 }
 
 /// A piece that was read.
@@ -168,6 +170,8 @@ impl Source {
         let logs = logs_from(client, LogQuery::Range { from, to }, &self.filters).await?;
         let times = timestamps(client, &logs).await?;
         // A long list takes long enough to decode that others would wait for this thread.
+        let source = Arc::clone(&self);
+        let _decoding = source.decoding.lock().await;
         let url = self.url.clone();
         let runtime = Handle::current();
         let decode = move || {

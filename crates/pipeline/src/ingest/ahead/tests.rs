@@ -158,6 +158,7 @@ fn ahead_of(client: &Arc<Told>) -> Ahead {
         clock: Arc::new(Still),
         rows: None,
         logs_wanted: 10,
+        decoding: tokio::sync::Mutex::default(),
     });
     ahead
 }
