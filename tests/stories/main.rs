@@ -28,6 +28,7 @@ mod reorg_down;
 mod replay;
 mod scripted;
 mod standby;
+mod trap_list;
 mod until;
 mod world;
 

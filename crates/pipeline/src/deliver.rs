@@ -2,26 +2,29 @@
 //! a channel speaks.
 //!
 //! Deliveries run side by side, a bounded number at once and a smaller one per target, so that one slow endpoint
-//! holds up nobody else.
+//! holds up nobody else: what is too much for a target waits in its line for a moment, and then in its row.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
     Channel, ChannelError, Clock, CloudEvent, Consumer, Incoming, NotificationId, Outgoing, Receipt,
-    retry::RetrySchedule,
+    RecipientId, TargetName, retry::RetrySchedule,
 };
 use jiff::{SignedDuration, Timestamp};
 use store::{Attempt, LeasedDelivery, Outcome, Store, StoreError};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{Progress, Room, RoomError};
 
 /// Limits of delivery.
 #[derive(Debug, Clone)]
 pub struct DeliverConfig {
-    /// How many deliveries run at once.
+    /// How many deliveries are under way at once, with those that wait in the line of their target.
     pub parallel: usize,
+    /// How many of them are sent to one target at once. No more than that, or a quarter of all where that is more, are
+    /// under way to one target.
+    pub per_target: usize,
     /// How long a delivery is leased: longer than any channel's deadline.
     pub lease: Duration,
     /// How long a fetch waits for the first message.
@@ -37,7 +40,8 @@ pub struct DeliverConfig {
 impl Default for DeliverConfig {
     fn default() -> Self {
         Self {
-            parallel: 64,
+            parallel: 256,
+            per_target: 16,
             lease: Duration::from_secs(60),
             wait: Duration::from_millis(250),
             grace: Duration::from_secs(10),
@@ -68,20 +72,45 @@ pub struct Deliver {
     deps: DeliverDeps,
     config: DeliverConfig,
     running: JoinSet<Result<(), StoreError>>,
+    // Of each target to which something is under way. Every such delivery holds one of the `Arc`s.
+    lines: HashMap<(RecipientId, TargetName), Arc<Semaphore>>,
     swept: Option<Timestamp>,
 }
 
 impl Deliver {
     /// A delivery room.
     pub fn new(deps: DeliverDeps, config: DeliverConfig) -> Self {
-        Self { deps, config, running: JoinSet::new(), swept: None }
+        Self { deps, config, running: JoinSet::new(), lines: HashMap::new(), swept: None }
     }
 
-    fn start(&mut self, leased: Vec<LeasedDelivery>) {
-        for delivery in leased {
-            let (deps, retry) = (self.deps.clone(), self.config.retry.clone());
-            self.running.spawn(async move { attempt(&deps, &retry, delivery).await });
+    async fn start(&mut self, leased: Vec<LeasedDelivery>) -> Result<(), StoreError> {
+        self.lines.retain(|_, line| Arc::strong_count(line) > 1);
+        let most = (self.config.parallel / 4).max(self.config.per_target);
+        // Whoever waits for longer would begin with a lease that is about to end.
+        let patience = self.config.lease / 4;
+        for leased in leased {
+            let key = (leased.delivery.recipient.clone(), leased.delivery.target.clone());
+            let new = || Arc::new(Semaphore::new(self.config.per_target));
+            let line = self.lines.entry(key).or_insert_with(new);
+            if Arc::strong_count(line) > most {
+                put_off(&self.deps, &leased).await?;
+                continue;
+            }
+            let (deps, retry, line) = (self.deps.clone(), self.config.retry.clone(), Arc::clone(line));
+            self.running.spawn(async move {
+                tokio::select! {
+                    biased;
+                    // A line is never closed.
+                    turn = line.acquire() => {
+                        let ended = attempt(&deps, &retry, leased).await;
+                        drop(turn);
+                        ended
+                    }
+                    () = deps.clock.sleep(patience) => put_off(&deps, &leased).await,
+                }
+            });
         }
+        Ok(())
     }
 
     /// Waits for every delivery that is under way.
@@ -121,7 +150,7 @@ impl Deliver {
             .await?;
         let count = due.len();
         domain::crash_point!("deliver.swept", count > 0);
-        self.start(due);
+        self.start(due).await?;
         Ok(count)
     }
 }
@@ -144,7 +173,7 @@ impl Room for Deliver {
                 .lease_deliveries_of(notification, &channel, &self.deps.owner, now, self.config.lease)
                 .await?;
             domain::crash_point!("deliver.leased");
-            self.start(leased);
+            self.start(leased).await?;
             // From here on the lease holds the delivery, and the sweep finds it when we die.
             self.deps.consumer.ack(std::slice::from_ref(&message.token)).await?;
             domain::crash_point!("deliver.acked");
@@ -177,6 +206,15 @@ fn settle(ended: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Resu
             Ok(())
         }
     }
+}
+
+/// How long a delivery is put off whose target has enough to do.
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(5);
+
+async fn put_off(deps: &DeliverDeps, leased: &LeasedDelivery) -> Result<(), StoreError> {
+    let later = deps.clock.now().saturating_add(PUT_OFF).unwrap_or(Timestamp::MAX);
+    let why = "too many deliveries to its target are under way";
+    deps.store.put_off_delivery(&leased.delivery, &deps.owner, why, later).await
 }
 
 async fn attempt(

@@ -83,6 +83,9 @@ pub struct Digest {
 
 const CHANGED_MAX: usize = 5;
 
+/// When a window is looked at again that the store was away for.
+const KEPT: Duration = Duration::from_secs(5);
+
 /// A window that is being closed.
 struct Closing<'a> {
     window: &'a WindowKey,
@@ -117,6 +120,36 @@ impl Digest {
             }
         }
         Ok(self.deps.debouncer.release(claim, self.deps.clock.now(), Duration::from_secs(1)).await?)
+    }
+
+    // One that fails takes none of the others with it.
+    async fn close_all(&self, claims: &[Claim]) -> Result<(), RoomError> {
+        let mut ended = Ok(());
+        for (at, claim) in claims.iter().enumerate() {
+            let Err(error) = self.close(claim).await else {
+                domain::crash_point!("digest.acked");
+                continue;
+            };
+            tracing::warn!(window = %claim.key, "it could not be closed: {error}");
+            if matches!(&error, RoomError::Store(error) if error.is_transient()) {
+                // It is the store's fault, and no window's.
+                for claim in &claims[at..] {
+                    self.keep(claim).await?;
+                }
+                return Err(error);
+            }
+            ended = ended.and(Err(error));
+        }
+        ended
+    }
+
+    // Puts a claimed window back as a new one, whose tries are not counted yet.
+    async fn keep(&self, claim: &Claim) -> Result<(), RoomError> {
+        let hits = self.members(claim).await?;
+        let rule = WindowRule { window: KEPT, max_wait: KEPT, max_count: u32::MAX, slide: false };
+        let add = WindowAdd { key: claim.key.clone(), rule, hits, now: self.deps.clock.now() };
+        self.deps.debouncer.add(vec![add]).await?;
+        Ok(self.deps.debouncer.ack(claim).await?)
     }
 
     // `Notified` is said of a window with nothing to tell, too, and of one whose hits are told later.
@@ -297,11 +330,12 @@ impl Closing<'_> {
 impl Room for Digest {
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let now = self.deps.clock.now();
-        let claims = self.deps.debouncer.claim(now, self.config.claims, self.config.lease).await?;
-        for claim in &claims {
-            self.close(claim).await?;
-            domain::crash_point!("digest.acked");
+        let mut claims = self.deps.debouncer.claim(now, self.config.claims, self.config.lease).await?;
+        // Whoever died over one of them the last time had begun at the other end: those beside it get their turn.
+        if claims.first().is_some_and(|claim| claim.claims % 2 == 0) {
+            claims.reverse();
         }
+        self.close_all(&claims).await?;
         let swept = self.sweep().await?;
         Ok(if claims.is_empty() && swept == 0 { Progress::Idle } else { Progress::Worked })
     }

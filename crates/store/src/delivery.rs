@@ -213,6 +213,20 @@ impl Store {
         })
     }
 
+    /// Gives a lease back without a try: the delivery is due again at `next`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn put_off_delivery(
+        &self,
+        delivery: &Delivery,
+        owner: &str,
+        why: &str,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.give_back(delivery, owner, DeliveryState::Scheduled, why, next).await
+    }
+
     async fn leased(
         &self,
         rows: Vec<Row>,

@@ -5,6 +5,7 @@ mod dead_letters;
 mod losing;
 mod memory;
 mod publishing;
+mod traps;
 mod world;
 
 /// Runs each test on both brokers.

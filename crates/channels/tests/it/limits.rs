@@ -129,3 +129,20 @@ async fn one_bad_endpoint_does_not_delay_the_others() -> anyhow::Result<()> {
     quick?;
     Ok(())
 }
+
+// An answer that nobody reads keeps its connection: after enough of them there is none left. This endpoint serves one
+// connection at a time, so that the second request waits for ever if the first one's is kept.
+#[tokio::test]
+async fn refusals_with_bodies_that_nobody_wants_keep_no_connection() -> anyhow::Result<()> {
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 10000000000\r\n\r\n";
+    let endpoint = Endpoint::start(Manner::Floods(busy)).await?;
+    let channel = channel();
+    for _ in 0..40 {
+        let (result, took) = in_time(channel.send(&signed(&endpoint.url()))).await;
+        let (detail, after) = retried(result);
+        assert!(detail.starts_with("HTTP 429"), "{detail}");
+        assert_eq!(after, Some(Duration::from_secs(7)));
+        assert!(took < DEADLINE, "it waited for the one before: {took:?}");
+    }
+    Ok(())
+}

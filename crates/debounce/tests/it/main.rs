@@ -3,6 +3,7 @@
 mod claiming;
 mod killed;
 mod redis;
+mod redis_traps;
 mod rule;
 mod world;
 

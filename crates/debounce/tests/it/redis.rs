@@ -5,13 +5,13 @@ use domain::{Debouncer as _, window::WindowRule};
 
 use crate::world::{MINUTE, World, hit, hits, key};
 
-async fn command(world: &World, command: &::redis::Cmd) -> anyhow::Result<::redis::Value> {
+pub(crate) async fn command(world: &World, command: &::redis::Cmd) -> anyhow::Result<::redis::Value> {
     let (url, _) = world.redis_address()?;
     let mut connection = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
     Ok(command.query_async(&mut connection).await?)
 }
 
-async fn keys(world: &World) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn keys(world: &World) -> anyhow::Result<Vec<String>> {
     let (_, prefix) = world.redis_address()?;
     let pattern = format!("{prefix}*");
     let keys = command(world, ::redis::cmd("KEYS").arg(pattern)).await?;

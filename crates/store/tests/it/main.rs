@@ -11,7 +11,9 @@ mod opening;
 mod past;
 mod replays;
 mod rewinds;
+mod standing;
 mod telling;
+mod unmatched;
 mod world;
 
 /// Runs each test on both dialects.

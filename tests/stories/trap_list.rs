@@ -1,0 +1,119 @@
+//! The list of traps names tests that are there, and what it says of statements is so.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The file that `crate::module::…` means. `crate::src::module` is the unit tests of a module.
+fn file_of(parts: &[&str]) -> Option<PathBuf> {
+    let (krate, modules) = parts.split_first()?;
+    let inside = match (*krate, modules) {
+        ("stories", [module]) => format!("tests/stories/{module}.rs"),
+        (_, ["src", path @ ..]) if !path.is_empty() => format!("crates/{krate}/src/{}.rs", path.join("/")),
+        (_, path) if !path.is_empty() => format!("crates/{krate}/tests/it/{}.rs", path.join("/")),
+        _ => return None,
+    };
+    Some(root().join(inside))
+}
+
+/// Whether `source` has a test of this name: marked as one, or in the list of one of the macros that make tests.
+fn has_test(source: &str, name: &str) -> bool {
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    let follows = |line: &str, ends: &[&str]| {
+        let rest = line.split_once("!(").map_or(line, |(_, rest)| rest).strip_prefix(name);
+        rest.is_some_and(|rest| ends.iter().any(|end| rest.starts_with(end)))
+    };
+    // With a value it is the macro that writes the function.
+    if lines.iter().any(|line| follows(line, &[" = "])) {
+        return true;
+    }
+    let listed = lines.iter().any(|line| follows(line, &[",", ");"]));
+    let marked = |at: usize| {
+        let above = lines[..at].iter().rev().take_while(|line| !line.is_empty() && **line != "}");
+        above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    };
+    let declared = [format!("fn {name}("), format!("async fn {name}(")];
+    let at = lines.iter().position(|line| declared.iter().any(|start| line.starts_with(start)));
+    at.is_some_and(|at| listed || marked(at))
+}
+
+fn tests_of(row: &str) -> Vec<&str> {
+    let is_test = |text: &&str| {
+        let plain =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        text.contains("::") && text.split("::").all(plain)
+    };
+    row.split('`').skip(1).step_by(2).filter(is_test).collect()
+}
+
+#[test]
+fn every_trap_names_tests_that_are_there() -> anyhow::Result<()> {
+    let list = fs::read_to_string(root().join("docs/traps.md"))?;
+    let rows: Vec<_> = list
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| ---") && !line.ends_with("| tests |"))
+        .collect();
+    ensure!(rows.len() > 40, "the list has {} rows", rows.len());
+    for row in rows {
+        let tests = tests_of(row);
+        ensure!(!tests.is_empty(), "no test is named in: {row}");
+        for test in tests {
+            let parts: Vec<_> = test.split("::").collect();
+            let (name, place) = parts.split_last().context("a test has a name")?;
+            let file = file_of(place).with_context(|| format!("{test} is in no module"))?;
+            let source = fs::read_to_string(&file).with_context(|| format!("{test}: {}", file.display()))?;
+            ensure!(has_test(&source, name), "docs/traps.md names {test}, which is not there");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_name_without_a_test_is_found_out() {
+    let source = "on_both!(one);\nhalves!(\n    two = 1,\n);\non_both!(\n    three,\n);\nasync fn one(w: W) {}\nfn three() {}\n\n\
+                  #[test]\nfn four() {}\n\nfn five() {}\n";
+    for (name, there) in
+        [("one", true), ("two", true), ("three", true), ("four", true), ("five", false), ("six", false)]
+    {
+        assert_eq!(has_test(source, name), there, "{name}");
+    }
+    assert_eq!(tests_of("| `a` `b::c` | `d::e::f` | `x = y::z` |"), ["b::c", "d::e::f"]);
+}
+
+/// The files below a folder.
+fn files(folder: &Path, found: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files(&path, found)?;
+        } else {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+// A `NOTIFY` takes a lock of the whole database when it commits.
+#[test]
+fn no_statement_listens_or_notifies() -> anyhow::Result<()> {
+    let mut found = BTreeSet::new();
+    for folder in ["crates/store/src", "migrations/postgres"] {
+        files(&root().join(folder), &mut found)?;
+    }
+    ensure!(found.len() > 20, "the store has {} files", found.len());
+    for file in found {
+        let text = fs::read_to_string(&file)?;
+        for word in ["pg_notify", "\"NOTIFY", "\"LISTEN", "PgListener", "NOTIFY chainbell"] {
+            ensure!(!text.contains(word), "{} says {word}", file.display());
+        }
+    }
+    Ok(())
+}
