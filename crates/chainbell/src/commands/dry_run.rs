@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use domain::{Recipient, Watch};
+use domain::{Recipient, Spam, Watch};
 use serde::Deserialize;
 use store::Store;
 
 use crate::{
     config::{Config, WatchTable, people},
-    dry_run::{Outcome, Rehearsal, chain_of, gathers, rehearse},
+    dry_run::{Outcome, Rehearsal, Suspected, chain_of, gathers, rehearse},
     failure::Failure,
     output::{harmless, print},
 };
@@ -127,6 +127,13 @@ fn in_words(outcome: &Outcome, gathers: bool) -> String {
     if gathers && outcome.largest > 1 {
         lines.push(format!("               the largest tells of {} events", outcome.largest));
     }
+    lines.extend(of_spam(outcome));
+    if let Some(sure) = &outcome.deliver_at {
+        lines.push(format!(
+            "deliver_at     \"{sure}\" is not waited for here: in truth each is told that much after its block, and a digest \
+             may gather others"
+        ));
+    }
     if let Some((day, count)) = outcome.days.iter().max_by_key(|(_, count)| **count) {
         let days = outcome.days.len();
         lines.push(format!("days           {days} with any; at most {count}, on {day}"));
@@ -140,4 +147,29 @@ fn in_words(outcome: &Outcome, gathers: bool) -> String {
         lines.extend(sample.body.lines().map(|line| format!("  {}", harmless(line))));
     }
     lines.join("\n")
+}
+
+fn of_spam(outcome: &Outcome) -> Vec<String> {
+    if outcome.spam == Spam::Tell {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    let count: u64 = outcome.suspected.iter().map(|one| one.count).sum();
+    if count > 0 {
+        let ending = if outcome.spam == Spam::Drop { "not told" } else { "gathered, and told once a day" };
+        lines.push(format!("spam           {count} of the events look like spam and are {ending}"));
+        let why = |one: &Suspected| format!("               {}: {}", one.count, one.reason.in_words());
+        lines.extend(outcome.suspected.iter().map(why));
+        let from = outcome.from_block;
+        lines.push(format!(
+            "               as a new watch would judge: it knows whom it told of since block {from}"
+        ));
+    }
+    if outcome.tokens_unknown > 0 {
+        let tokens = outcome.tokens_unknown;
+        lines.push(format!(
+            "tokens         {tokens} of them never said their names to us: whether those are lures is not judged here"
+        ));
+    }
+    lines
 }

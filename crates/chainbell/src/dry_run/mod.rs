@@ -5,13 +5,18 @@
 mod clock;
 mod outcome;
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use broker::{ConsumerConfig, MemoryBroker};
 use debounce::StoreDebouncer;
 use domain::{
-    BlockRef, Catalog, ChainId, ChainName, Clock, ContractName, Debouncer, Event, Header, Origin, Recipient,
-    Standard, Strategy, Watch, matching::WatchIndex, message::STREAM_CHAIN,
+    BlockRef, Catalog, ChainId, ChainName, Clock, ContractName, Debouncer, Event, Header, HitId, Origin,
+    Recipient, Standard, Strategy, Suspicion, Watch, matching::WatchIndex, message::STREAM_CHAIN,
 };
 use jiff::Timestamp;
 use pipeline::{
@@ -30,7 +35,7 @@ use store::{
 use crate::{config::Config, failure::Failure};
 
 pub use clock::VirtualClock;
-pub use outcome::{Outcome, Sample};
+pub use outcome::{Outcome, Played, Sample, Suspected};
 
 const PAGE: u32 = 5_000;
 
@@ -78,7 +83,7 @@ pub async fn rehearse(
     let events = matched(config, real, rehearsal).await?;
     let cut = events.len() == rehearsal.events_max;
     let mut stage = Stage::set(config, rehearsal, &events, folder).await?;
-    stage.copy_tokens(real, rehearsal.chain, &events).await?;
+    let tokens_unknown = stage.copy_tokens(real, rehearsal.chain, &events).await?;
     let (mut at, mut blocks) = (0, 0);
     while at < events.len() {
         let block = events[at].block;
@@ -89,8 +94,10 @@ pub async fn rehearse(
     stage.pass(Timestamp::MAX).await?;
     let query = NotificationQuery { recipient: None, watch: None, limit: u32::MAX >> 1 };
     let told = stage.store.notifications(&query).await?;
+    let suspected = stage.suspected(&rehearsal.watch, &events).await?;
     stage.store.close().await;
-    Ok(Outcome::of(rehearsal, events.len(), blocks, cut, told))
+    let played = Played { events: events.len() as u64, blocks, cut, suspected, tokens_unknown };
+    Ok(Outcome::of(rehearsal, played, told))
 }
 
 /// The events that satisfy the watch, oldest first, as if they were news.
@@ -170,17 +177,32 @@ impl Stage {
         Ok(Self { store, clock, debouncer, matching, digest })
     }
 
-    /// What tokens say of themselves was asked when they were told of first; nobody is asked here.
-    async fn copy_tokens(&self, real: &Store, chain: ChainId, events: &[Event]) -> Result<(), Failure> {
+    /// What tokens say of themselves was asked when they were told of first; nobody is asked here. Returns of how many
+    /// nothing is known.
+    async fn copy_tokens(&self, real: &Store, chain: ChainId, events: &[Event]) -> Result<u64, Failure> {
         let mut tokens: Vec<_> =
             events.iter().filter(|event| Standard::of(event).is_some()).map(|event| event.address).collect();
         tokens.sort_unstable();
         tokens.dedup();
+        let mut unknown = 0;
         for token in tokens {
-            let said = real.token(chain, token).await?.unwrap_or_default();
-            self.store.put_token(chain, token, &said, self.clock.now()).await?;
+            let said = real.token(chain, token).await?;
+            unknown += u64::from(said.is_none());
+            self.store.put_token(chain, token, &said.unwrap_or_default(), self.clock.now()).await?;
         }
-        Ok(())
+        Ok(unknown)
+    }
+
+    /// How many of the events matching found to look like spam, by why.
+    async fn suspected(&self, watch: &Watch, events: &[Event]) -> Result<BTreeMap<Suspicion, u64>, Failure> {
+        let ids: Vec<_> = events.iter().map(|event| HitId::derive(event.logical, &watch.id)).collect();
+        let mut suspected = BTreeMap::new();
+        for page in ids.chunks(PAGE as usize) {
+            for suspicion in self.store.hits(page).await?.into_iter().filter_map(|row| row.suspicion) {
+                *suspected.entry(suspicion).or_default() += 1;
+            }
+        }
+        Ok(suspected)
     }
 
     /// Plays one block at its time, after everything that was due before.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use domain::{DeliverAt, Spam, Suspicion};
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use store::NotificationRow;
 
 use super::Rehearsal;
@@ -31,12 +32,50 @@ pub struct Outcome {
     pub notifications: u64,
     /// How many events the largest of them tells of.
     pub largest: u64,
+    /// What the watch does with transfers that look like spam.
+    pub spam: Spam,
+    /// How many of the events look like spam, by why; none where the watch tells them as any other, since nobody looks.
+    pub suspected: Vec<Suspected>,
+    /// Of how many tokens nothing is known, so that whether their names are lures is not known either.
+    pub tokens_unknown: u64,
+    /// How sure of an event the chain would have to be, where that takes longer than here; `null` where it is told at once.
+    pub deliver_at: Option<String>,
     /// How many a day, on the days that had any, by local date.
     pub days: BTreeMap<String, u64>,
     /// The local hour with the most notifications, such as `2026-01-05 13:00`, and how many.
     pub noisiest_hour: Option<(String, u64)>,
     /// The first, the largest and the last.
     pub samples: Vec<Sample>,
+}
+
+/// Events that look like spam for one reason.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Suspected {
+    /// Why.
+    #[serde(serialize_with = "word")]
+    pub reason: Suspicion,
+    /// How many.
+    pub count: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn word<S: Serializer>(reason: &Suspicion, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(reason.as_str())
+}
+
+/// What was played, and what came up beside the notifications.
+#[derive(Debug, Clone)]
+pub struct Played {
+    /// How many events.
+    pub events: u64,
+    /// In how many blocks.
+    pub blocks: u64,
+    /// Whether there are more.
+    pub cut: bool,
+    /// How many of them look like spam, by why.
+    pub suspected: BTreeMap<Suspicion, u64>,
+    /// Of how many of their tokens nothing is known.
+    pub tokens_unknown: u64,
 }
 
 /// A notification that would have been sent.
@@ -54,13 +93,8 @@ pub struct Sample {
 
 impl Outcome {
     /// The figures of what was told, in any order.
-    pub fn of(
-        rehearsal: &Rehearsal,
-        events: usize,
-        blocks: u64,
-        cut: bool,
-        mut told: Vec<NotificationRow>,
-    ) -> Self {
+    pub fn of(rehearsal: &Rehearsal, played: Played, mut told: Vec<NotificationRow>) -> Self {
+        let Played { events, blocks, cut, suspected, tokens_unknown } = played;
         let zone = TimeZone::get(&rehearsal.recipient.timezone).unwrap_or(TimeZone::UTC);
         let local = |at: Timestamp, format: &str| at.to_zoned(zone.clone()).strftime(format).to_string();
         told.sort_by_key(|row| (row.notification.created_at, row.notification.id.0));
@@ -94,11 +128,17 @@ impl Outcome {
             chain: rehearsal.name.to_string(),
             from_block: rehearsal.from,
             to_block: rehearsal.to,
-            events: events as u64,
+            events,
             blocks,
             cut,
             notifications: told.len() as u64,
             largest: largest.map_or(0, |index| told[index].notification.count),
+            spam: rehearsal.watch.telling.spam,
+            suspected: suspected.into_iter().map(|(reason, count)| Suspected { reason, count }).collect(),
+            tokens_unknown,
+            deliver_at: Some(rehearsal.watch.deliver_at)
+                .filter(|sure| *sure != DeliverAt::Seen)
+                .map(|sure| sure.to_string()),
             days,
             noisiest_hour: noisiest,
             samples: shown.into_iter().map(sample).collect(),
