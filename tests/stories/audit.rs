@@ -1,15 +1,12 @@
 //! `chainbell audit`: what it finds, what it mends, and what `status` says of it.
 
 use serde_json::{Value as Json, json};
-use testkit::{
-    deployment::Deployment,
-    scripted_node::{Reply, ScriptedNode},
-};
+use testkit::{deployment::Deployment, scripted_node::ScriptedNode};
 
 use crate::{
     commands::say,
     on_both,
-    scripted::{BELL, bell, chain, held, ring, told, told_blocks, world},
+    scripted::{BELL, bell, chain, held, ten_pairs_without, told, told_blocks, world},
     world::{Stage, World, immediate_watch},
 };
 
@@ -81,19 +78,8 @@ async fn an_audit_names_what_a_node_left_out_and_its_repair_is_told(
     let world = world(deployment, &tables).await?;
     let config = Some(world.config.as_path());
     world.run_through(10).await?;
-    for tx in 0..10_u64 {
-        node.mine(vec![ring(2 * tx), ring(2 * tx + 1)]);
-    }
-    // Blocks 12 and 15 come without their second log, under the right hash.
-    let whole = node.chain(|chain| chain.clone());
-    node.answer("eth_getLogs", move |params| {
-        let Reply::Result(logs) = whole.answer("eth_getLogs", params) else { return Reply::Silence };
-        let kept = logs.as_array().into_iter().flatten().filter(|log| {
-            let place = (log["blockNumber"].as_str(), log["logIndex"].as_str());
-            !matches!(place, (Some("0xc" | "0xf"), Some("0x1")))
-        });
-        Reply::Result(kept.cloned().collect())
-    });
+    // Blocks 12 and 15 come without their second log.
+    ten_pairs_without(&node, &[("0xc", "0x1"), ("0xf", "0x1")]);
     world.run_through(20).await?;
     node.restore("eth_getLogs");
     let store = world.store().await?;

@@ -5,17 +5,13 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, path::Pa
 
 use anyhow::Context as _;
 use domain::crash;
-use testkit::{
-    deployment::Deployment,
-    process::Running,
-    scripted_node::{Reply, ScriptedNode},
-};
+use testkit::{deployment::Deployment, process::Running, scripted_node::ScriptedNode};
 
 use crate::{
     commands::say,
     on_both,
     ordeal::{Ordeal, Round},
-    scripted::{bell, chain, configure, ring, told_blocks, world},
+    scripted::{bell, chain, configure, ten_pairs_without, told_blocks, world},
     world::{World, immediate_watch},
 };
 
@@ -192,19 +188,8 @@ async fn killed_while_it_audits(deployment: Deployment) -> anyhow::Result<()> {
     let rest = bell("bell", "local", "") + &immediate_watch("all", "bell", "Ring", "block_number > 0");
     let world = world(deployment, &(chain("local", &node, "audit = \"off\"") + &rest)).await?;
     world.run_through(10).await?;
-    for tx in 0..10_u64 {
-        node.mine(vec![ring(2 * tx), ring(2 * tx + 1)]);
-    }
-    // Blocks 12 and 13 come without their second log, under the right hash; their receipts are whole.
-    let whole = node.chain(|chain| chain.clone());
-    node.answer("eth_getLogs", move |params| {
-        let Reply::Result(logs) = whole.answer("eth_getLogs", params) else { return Reply::Silence };
-        let kept = logs.as_array().into_iter().flatten().filter(|log| {
-            let place = (log["blockNumber"].as_str(), log["logIndex"].as_str());
-            !matches!(place, (Some("0xc" | "0xd"), Some("0x1")))
-        });
-        Reply::Result(kept.cloned().collect())
-    });
+    // Blocks 12 and 13 come without their second log.
+    ten_pairs_without(&node, &[("0xc", "0x1"), ("0xd", "0x1")]);
     world.run_through(20).await?;
     // Now somebody looks, first thing.
     configure(&world, &(chain("local", &node, "") + &rest))?;

@@ -7,7 +7,7 @@ use store::{EventQuery, Store, StoredEvent};
 use testkit::{
     deployment::Deployment,
     receiver::{Receiver, SECRET},
-    scripted_node::{LogSpec, ScriptedNode},
+    scripted_node::{LogSpec, Reply, ScriptedNode},
 };
 
 use crate::world::World;
@@ -17,6 +17,23 @@ pub(crate) const BELL: Address = Address::repeat_byte(0xbe);
 /// The bell rings in transaction `tx`.
 pub(crate) fn ring(tx: u64) -> LogSpec {
     LogSpec::new(BELL, keccak256("Ring()"), tx)
+}
+
+/// Ten blocks with two rings each, of which the node leaves out some, under the right hashes: it answers questions for logs
+/// without those at `places`, a block and an index in it as a node writes them. Their receipts are whole.
+pub(crate) fn ten_pairs_without(node: &ScriptedNode, places: &'static [(&'static str, &'static str)]) {
+    for tx in 0..10_u64 {
+        node.mine(vec![ring(2 * tx), ring(2 * tx + 1)]);
+    }
+    let whole = node.chain(|chain| chain.clone());
+    node.answer("eth_getLogs", move |params| {
+        let Reply::Result(logs) = whole.answer("eth_getLogs", params) else { return Reply::Silence };
+        let kept = logs.as_array().into_iter().flatten().filter(|log| {
+            let place = log["blockNumber"].as_str().zip(log["logIndex"].as_str());
+            place.is_none_or(|place| !places.contains(&place))
+        });
+        Reply::Result(kept.cloned().collect())
+    });
 }
 
 /// A `[[chain]]` of a scripted node; `keys` are further lines of it.

@@ -8,7 +8,7 @@ use domain::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-/// Stands still until [`ManualClock::advance`]. Clones share one time.
+/// Stands still until it is moved. Clones share one time.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     now: Arc<watch::Sender<Timestamp>>,
@@ -23,6 +23,12 @@ impl ManualClock {
     /// Moves the time forward, and wakes every sleeper whose time has come.
     pub fn advance(&self, by: Duration) {
         self.now.send_modify(|now| *now = later(*now, by));
+    }
+
+    /// Moves the time back, as a machine's clock is set.
+    pub fn rewind(&self, by: Duration) {
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+        self.now.send_modify(|now| *now = now.saturating_sub(by).unwrap_or(Timestamp::MIN));
     }
 
     /// How many sleep at the moment: lets a test wait until somebody does.

@@ -4,15 +4,18 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use alloy_primitives::{Address, U256};
+use domain::Transfer;
 use serde::Serialize;
 use store::{StoredEvent, TokenRow};
 
 use super::{
+    amount::Sum,
     common::Common,
-    movement::{self, Movement, Sums},
-    tally::{Addresses, Tally, Top},
+    moved::{AddUp, Moved},
+    movement::{Movement, OtherCollections, Sums, Totals},
+    tally::{Addresses, Top},
     token::TokenFacts,
-    watched::{Watched, WatchedFacts},
+    watched::{Direction, Watched, WatchedFacts},
 };
 
 /// How many collections, and how many ids of each, the facts show.
@@ -51,7 +54,7 @@ struct Collection {
     token: TokenFacts,
     /// Over all ids.
     #[serde(flatten)]
-    totals: Totals,
+    totals: Totals<String>,
     /// How many different ids moved.
     ids_count: usize,
     /// Those of which most moved, most first.
@@ -64,29 +67,7 @@ struct Collection {
 struct IdTotals {
     id: String,
     #[serde(flatten)]
-    totals: Totals,
-}
-
-/// In units: the standard knows no decimals.
-#[derive(Debug, Serialize)]
-struct Totals {
-    /// How many transfers.
-    count: u64,
-    total: String,
-    /// Into and out of the watched addresses; `null` where none is watched.
-    #[serde(rename = "in")]
-    incoming: Option<String>,
-    out: Option<String>,
-    net: Option<String>,
-    /// What came from the zero address, and what went to it; `null` where nothing did.
-    minted: Option<String>,
-    burned: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct OtherCollections {
-    collections: usize,
-    transfers: u64,
+    totals: Totals<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,53 +90,34 @@ impl Facts {
         watched: &Watched,
         tokens: &HashMap<Address, TokenRow>,
     ) -> Option<Self> {
-        let common = Common::of(events)?;
-        let transfers = movement::all(events);
-        // A batch may be empty: its collection is told of all the same.
-        let mut moves: HashMap<Address, Moves> =
-            events.iter().map(|stored| (stored.event.address, Moves::default())).collect();
-        let mut counterparties = Tally::default();
-        for (transfer, _) in &transfers {
-            let moves = moves.entry(transfer.token).or_default();
-            let direction = watched.direction(transfer);
-            moves.all.add(transfer, direction);
-            moves.by_id.entry(transfer.id.unwrap_or_default()).or_default().add(transfer, direction);
-            watched.count_others(transfer, &mut counterparties);
-        }
-        let watched_facts = watched.facts();
-        let mut top = Top::new(SHOWN_MAX);
-        for (address, moves) in &moves {
-            top.offer((Reverse(moves.all.count), *address));
-        }
-        let shown: Vec<_> = top
-            .into_sorted()
-            .into_iter()
-            .filter_map(|(_, address)| {
-                let token = TokenFacts::of(address, tokens);
-                Some(Collection::of(token, moves.get(&address)?, watched_facts.is_some()))
-            })
-            .collect();
-        let one = if let [(transfer, _)] = &transfers[..] {
-            let token_id = transfer.id.unwrap_or_default().to_string();
-            let amount = transfer.amount.to_string();
-            Some(One { movement: Movement::of(transfer, watched), token_id, amount })
-        } else {
-            None
+        let moved = Moved::<Moves>::of(events, watched)?;
+        let collections = moved.shown(SHOWN_MAX, tokens, Collection::of);
+        let one = |(transfer, movement): (&Transfer, _)| One {
+            movement,
+            token_id: transfer.id.unwrap_or_default().to_string(),
+            amount: transfer.amount.to_string(),
         };
-        let shown_transfers: u64 = shown.iter().map(|collection| collection.totals.count).sum();
         Some(Self {
-            common,
-            watched: watched_facts,
-            transfer: one,
-            transfers_count: transfers.len(),
-            collections_count: moves.len(),
-            other_collections: OtherCollections {
-                collections: moves.len() - shown.len(),
-                transfers: transfers.len() as u64 - shown_transfers,
-            },
-            collections: shown,
-            counterparties: counterparties.facts(),
+            transfer: moved.only(watched).map(one),
+            transfers_count: moved.transfers.len(),
+            common: moved.common,
+            watched: moved.watched,
+            collections_count: collections.contracts,
+            other_collections: OtherCollections::of(&collections),
+            collections: collections.first,
+            counterparties: moved.counterparties,
         })
+    }
+}
+
+impl AddUp for Moves {
+    fn add(&mut self, transfer: &Transfer, direction: Direction) {
+        self.all.add(transfer, direction);
+        self.by_id.entry(transfer.id.unwrap_or_default()).or_default().add(transfer, direction);
+    }
+
+    fn count(&self) -> u64 {
+        self.all.count
     }
 }
 
@@ -169,14 +131,14 @@ impl Collection {
             .into_sorted()
             .into_iter()
             .filter_map(|(_, id)| {
-                let totals = Totals::of(moves.by_id.get(&id)?, watched);
+                let totals = totals(moves.by_id.get(&id)?, watched);
                 Some(IdTotals { id: id.to_string(), totals })
             })
             .collect();
         let shown_transfers: u64 = ids.iter().map(|id| id.totals.count).sum();
         Self {
             token,
-            totals: Totals::of(&moves.all, watched),
+            totals: totals(&moves.all, watched),
             ids_count: moves.by_id.len(),
             other_ids: OtherIds {
                 ids: moves.by_id.len() - ids.len(),
@@ -187,16 +149,7 @@ impl Collection {
     }
 }
 
-impl Totals {
-    fn of(sums: &Sums, watched: bool) -> Self {
-        Self {
-            count: sums.count,
-            total: sums.total.digits(),
-            incoming: watched.then(|| sums.incoming.digits()),
-            out: watched.then(|| sums.outgoing.digits()),
-            net: watched.then(|| sums.incoming.less_digits(sums.outgoing)),
-            minted: (!sums.minted.is_zero()).then(|| sums.minted.digits()),
-            burned: (!sums.burned.is_zero()).then(|| sums.burned.digits()),
-        }
-    }
+/// In units: the standard knows no decimals.
+fn totals(sums: &Sums, watched: bool) -> Totals<String> {
+    sums.totals(watched, Sum::digits, Sum::less_digits)
 }

@@ -11,8 +11,9 @@ use store::{StoredEvent, TokenRow};
 use super::{
     amount::{Amount, Size, Sum},
     common::Common,
-    movement::{self, Movement, Sums},
-    tally::{Addresses, Tally, Top},
+    moved::Moved,
+    movement::{Movement, Sums, Totals},
+    tally::{Addresses, Top},
     token::{TokenFacts, decimals},
     watched::{Watched, WatchedFacts},
 };
@@ -45,16 +46,8 @@ pub(super) struct Facts {
 struct TokenTotals {
     #[serde(flatten)]
     token: TokenFacts,
-    count: u64,
-    total: Amount,
-    /// Into and out of the watched addresses; `null` where none is watched.
-    #[serde(rename = "in")]
-    incoming: Option<Amount>,
-    out: Option<Amount>,
-    net: Option<Amount>,
-    /// What came from the zero address, and what went to it; `null` where nothing did.
-    minted: Option<Amount>,
-    burned: Option<Amount>,
+    #[serde(flatten)]
+    totals: Totals<Amount>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,40 +72,19 @@ impl Facts {
         watched: &Watched,
         tokens: &HashMap<Address, TokenRow>,
     ) -> Option<Self> {
-        let common = Common::of(events)?;
-        let transfers = movement::all(events);
-        let mut sums: HashMap<Address, Sums> = HashMap::new();
-        let (mut by_token, mut counterparties) = (Tally::default(), Tally::default());
-        for (transfer, _) in &transfers {
-            sums.entry(transfer.token).or_default().add(transfer, watched.direction(transfer));
-            by_token.add(transfer.token);
-            watched.count_others(transfer, &mut counterparties);
-        }
-        let watched_facts = watched.facts();
-        let shown: Vec<_> = by_token
-            .top(SHOWN_MAX)
-            .into_iter()
-            .filter_map(|(address, _)| {
-                let token = TokenFacts::of(address, tokens);
-                Some(TokenTotals::of(token, sums.get(&address)?, watched_facts.is_some()))
-            })
-            .collect();
-        let one = if let [(one, _)] = &transfers[..] { Some(Movement::of(one, watched)) } else { None };
-        let shown_transfers: u64 = shown.iter().map(|token| token.count).sum();
-        let largest = largest(&transfers, watched, tokens);
+        let moved = Moved::<Sums>::of(events, watched)?;
+        let tokens_shown = moved.shown(SHOWN_MAX, tokens, TokenTotals::of);
+        let largest = largest(&moved.transfers, watched, tokens);
         Some(Self {
-            common,
-            watched: watched_facts,
-            transfer: one,
-            tokens_count: by_token.distinct(),
-            other_tokens: Others {
-                tokens: by_token.distinct() - shown.len(),
-                transfers: transfers.len() as u64 - shown_transfers,
-            },
-            tokens: shown,
-            other_transfers: transfers.len() - largest.len(),
+            transfer: moved.only(watched).map(|(_, movement)| movement),
+            other_transfers: moved.transfers.len() - largest.len(),
+            common: moved.common,
+            watched: moved.watched,
+            tokens_count: tokens_shown.contracts,
+            other_tokens: Others { tokens: tokens_shown.others, transfers: tokens_shown.other_transfers },
+            tokens: tokens_shown.first,
             largest,
-            counterparties: counterparties.facts(),
+            counterparties: moved.counterparties,
         })
     }
 }
@@ -145,16 +117,7 @@ fn largest(
 impl TokenTotals {
     fn of(token: TokenFacts, sums: &Sums, watched: bool) -> Self {
         let decimals = token.decimals;
-        let unless_zero = |sum: Sum| (!sum.is_zero()).then(|| sum.amount(decimals));
-        Self {
-            token,
-            count: sums.count,
-            total: sums.total.amount(decimals),
-            incoming: watched.then(|| sums.incoming.amount(decimals)),
-            out: watched.then(|| sums.outgoing.amount(decimals)),
-            net: watched.then(|| sums.incoming.less(sums.outgoing, decimals)),
-            minted: unless_zero(sums.minted),
-            burned: unless_zero(sums.burned),
-        }
+        let totals = sums.totals(watched, |sum| sum.amount(decimals), |sum, other| sum.less(other, decimals));
+        Self { token, totals }
     }
 }

@@ -4,13 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{Address, U256};
+use domain::Transfer;
 use serde::Serialize;
 use store::{StoredEvent, TokenRow};
 
 use super::{
     common::Common,
-    movement::{self, Movement},
-    tally::{Addresses, Tally},
+    moved::{AddUp, Moved},
+    movement::{Movement, OtherCollections},
+    tally::Addresses,
     token::TokenFacts,
     watched::{Direction, Watched, WatchedFacts},
 };
@@ -31,7 +33,7 @@ pub(super) struct Facts {
     /// Those with the most transfers, most first.
     collections: Vec<Collection>,
     /// What is not among `collections`.
-    other_collections: Others,
+    other_collections: OtherCollections,
     counterparties: Addresses,
 }
 
@@ -61,14 +63,9 @@ struct Collection {
     burned: i64,
 }
 
-#[derive(Debug, Serialize)]
-struct Others {
-    collections: usize,
-    transfers: u64,
-}
-
 #[derive(Debug, Default)]
 struct Moves {
+    count: u64,
     first_ids: Vec<U256>,
     ids: HashSet<U256>,
     incoming: i64,
@@ -84,64 +81,47 @@ impl Facts {
         watched: &Watched,
         tokens: &HashMap<Address, TokenRow>,
     ) -> Option<Self> {
-        let common = Common::of(events)?;
-        let transfers = movement::all(events);
-        let mut moves: HashMap<Address, Moves> = HashMap::new();
-        let (mut by_collection, mut counterparties) = (Tally::default(), Tally::default());
-        for (transfer, _) in &transfers {
-            let moves = moves.entry(transfer.token).or_default();
-            moves.add(transfer.id.unwrap_or_default(), watched.direction(transfer));
-            moves.minted += i64::from(transfer.from.is_zero());
-            moves.burned += i64::from(transfer.to.is_zero());
-            by_collection.add(transfer.token);
-            watched.count_others(transfer, &mut counterparties);
-        }
-        let watched_facts = watched.facts();
-        let shown: Vec<_> = by_collection
-            .top(SHOWN_MAX)
-            .into_iter()
-            .filter_map(|(address, count)| {
-                let token = TokenFacts::of(address, tokens);
-                Some(Collection::of(token, count, moves.get(&address)?, watched_facts.is_some()))
-            })
-            .collect();
-        let one = if let [(transfer, _)] = &transfers[..] {
-            let token_id = transfer.id.unwrap_or_default().to_string();
-            Some(One { movement: Movement::of(transfer, watched), token_id })
-        } else {
-            None
+        let moved = Moved::<Moves>::of(events, watched)?;
+        let collections = moved.shown(SHOWN_MAX, tokens, Collection::of);
+        let one = |(transfer, movement): (&Transfer, _)| One {
+            movement,
+            token_id: transfer.id.unwrap_or_default().to_string(),
         };
-        let shown_transfers: u64 = shown.iter().map(|collection| collection.count).sum();
         Some(Self {
-            common,
-            watched: watched_facts,
-            transfer: one,
-            collections_count: by_collection.distinct(),
-            other_collections: Others {
-                collections: by_collection.distinct() - shown.len(),
-                transfers: transfers.len() as u64 - shown_transfers,
-            },
-            collections: shown,
-            counterparties: counterparties.facts(),
+            transfer: moved.only(watched).map(one),
+            common: moved.common,
+            watched: moved.watched,
+            collections_count: collections.contracts,
+            other_collections: OtherCollections::of(&collections),
+            collections: collections.first,
+            counterparties: moved.counterparties,
         })
     }
 }
 
-impl Moves {
-    fn add(&mut self, id: U256, direction: Direction) {
+impl AddUp for Moves {
+    fn add(&mut self, transfer: &Transfer, direction: Direction) {
+        let id = transfer.id.unwrap_or_default();
         if self.ids.insert(id) && self.first_ids.len() < SHOWN_MAX {
             self.first_ids.push(id);
         }
+        self.count += 1;
         self.incoming += i64::from(direction.comes_in());
         self.outgoing += i64::from(direction.goes_out());
+        self.minted += i64::from(transfer.from.is_zero());
+        self.burned += i64::from(transfer.to.is_zero());
+    }
+
+    fn count(&self) -> u64 {
+        self.count
     }
 }
 
 impl Collection {
-    fn of(token: TokenFacts, count: u64, moves: &Moves, watched: bool) -> Self {
+    fn of(token: TokenFacts, moves: &Moves, watched: bool) -> Self {
         Self {
             token,
-            count,
+            count: moves.count,
             token_ids_count: moves.ids.len(),
             token_ids: moves.first_ids.iter().map(ToString::to_string).collect(),
             incoming: watched.then_some(moves.incoming),

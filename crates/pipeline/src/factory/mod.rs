@@ -18,6 +18,7 @@ mod gathered;
 mod kind;
 mod liquidity;
 mod locale;
+mod moved;
 mod movement;
 mod pool;
 mod readable;
@@ -38,6 +39,7 @@ use std::{
 use alloy_primitives::Address;
 use domain::{ChainName, Recipient, Watch};
 use minijinja::value::Serde;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use store::{StoredEvent, TokenRow};
 
@@ -140,8 +142,10 @@ impl Factories {
     pub fn render_gathered(&self, told: &Told<'_>, gathered: &Gathered) -> Result<Text, TemplateError> {
         let events = common::in_chain_order(told.events);
         let kind = Kind::of(&events);
+        let bad = |detail: String| TemplateError::new(sources::file_of(kind), detail);
         let mut facts = facts(kind, told, &events)
-            .ok_or_else(|| TemplateError::new(sources::file_of(kind), "there are no events to tell of"))?;
+            .map_err(|error| bad(format!("its facts are no JSON: {error}")))?
+            .ok_or_else(|| bad("there are no events to tell of".to_owned()))?;
         gathered.add_to(&mut facts);
         let context = minijinja::Value::from(Serde(context(told, kind, &facts)));
         let file = sources::file_of(kind);
@@ -180,18 +184,21 @@ impl Factories {
 }
 
 /// The figures; `None` where there are no events.
-fn facts(kind: Kind, told: &Told<'_>, events: &[&StoredEvent]) -> Option<Json> {
-    let watched = || Watched::of(told.watch, events);
-    let json = match kind {
-        Kind::Erc20 => serde_json::to_value(erc20::Facts::of(events, &watched(), told.tokens)?),
-        Kind::Erc721 => serde_json::to_value(erc721::Facts::of(events, &watched(), told.tokens)?),
-        Kind::Erc1155 => serde_json::to_value(erc1155::Facts::of(events, &watched(), told.tokens)?),
-        Kind::Approval => serde_json::to_value(approval::Facts::of(events, told.tokens)?),
-        Kind::Swap => serde_json::to_value(swap::Facts::of(events)?),
-        Kind::Liquidity => serde_json::to_value(liquidity::Facts::of(events)?),
-        Kind::ContractEvent => serde_json::to_value(contract_event::Facts::of(events)?),
-    };
-    Some(json.expect("the facts are structs of texts and numbers"))
+fn facts(kind: Kind, told: &Told<'_>, events: &[&StoredEvent]) -> serde_json::Result<Option<Json>> {
+    let (watched, tokens) = (|| Watched::of(told.watch, events), told.tokens);
+    match kind {
+        Kind::Erc20 => json_of(erc20::Facts::of(events, &watched(), tokens)),
+        Kind::Erc721 => json_of(erc721::Facts::of(events, &watched(), tokens)),
+        Kind::Erc1155 => json_of(erc1155::Facts::of(events, &watched(), tokens)),
+        Kind::Approval => json_of(approval::Facts::of(events, tokens)),
+        Kind::Swap => json_of(swap::Facts::of(events)),
+        Kind::Liquidity => json_of(liquidity::Facts::of(events)),
+        Kind::ContractEvent => json_of(contract_event::Facts::of(events)),
+    }
+}
+
+fn json_of(facts: Option<impl Serialize>) -> serde_json::Result<Option<Json>> {
+    facts.map(serde_json::to_value).transpose()
 }
 
 /// What a template sees: the facts, and who is told by what.
@@ -212,7 +219,7 @@ fn context(told: &Told<'_>, kind: Kind, facts: &Json) -> Json {
 
 fn context_names(told: &Told<'_>, kind: Kind) -> BTreeSet<String> {
     let events = common::in_chain_order(told.events);
-    let facts = facts(kind, told, &events).unwrap_or_default();
+    let facts = facts(kind, told, &events).ok().flatten().unwrap_or_default();
     let context = context(told, kind, &facts);
     context.as_object().into_iter().flat_map(|names| names.keys().cloned()).collect()
 }

@@ -8,6 +8,7 @@ use store::StoredEvent;
 
 use super::{
     amount::Sum,
+    moved::{AddUp, Shown},
     tally::checksummed,
     watched::{Direction, Watched},
 };
@@ -30,10 +31,10 @@ pub(super) struct Sums {
     /// How many transfers.
     pub(super) count: u64,
     pub(super) total: Sum,
-    pub(super) incoming: Sum,
-    pub(super) outgoing: Sum,
-    pub(super) minted: Sum,
-    pub(super) burned: Sum,
+    incoming: Sum,
+    outgoing: Sum,
+    minted: Sum,
+    burned: Sum,
 }
 
 impl Movement {
@@ -48,8 +49,37 @@ impl Movement {
     }
 }
 
-impl Sums {
-    pub(super) fn add(&mut self, transfer: &Transfer, direction: Direction) {
+/// What several transfers came to, in the facts.
+#[derive(Debug, Serialize)]
+pub(super) struct Totals<T> {
+    /// How many transfers.
+    pub(super) count: u64,
+    total: T,
+    /// Into and out of the watched addresses; `null` where none is watched.
+    #[serde(rename = "in")]
+    incoming: Option<T>,
+    out: Option<T>,
+    net: Option<T>,
+    /// What came from the zero address, and what went to it; `null` where nothing did.
+    minted: Option<T>,
+    burned: Option<T>,
+}
+
+/// The collections that the facts do not show.
+#[derive(Debug, Serialize)]
+pub(super) struct OtherCollections {
+    collections: usize,
+    transfers: u64,
+}
+
+impl OtherCollections {
+    pub(super) const fn of<T>(shown: &Shown<T>) -> Self {
+        Self { collections: shown.others, transfers: shown.other_transfers }
+    }
+}
+
+impl AddUp for Sums {
+    fn add(&mut self, transfer: &Transfer, direction: Direction) {
         let amount: U256 = transfer.amount;
         self.count += 1;
         self.total.add(amount);
@@ -62,6 +92,31 @@ impl Sums {
             if counts {
                 sum.add(amount);
             }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl Sums {
+    /// The sums as `show` puts one, and `less` the difference of two.
+    pub(super) fn totals<T>(
+        &self,
+        watched: bool,
+        show: impl Fn(Sum) -> T,
+        less: impl Fn(Sum, Sum) -> T,
+    ) -> Totals<T> {
+        let unless_zero = |sum: Sum| (!sum.is_zero()).then(|| show(sum));
+        Totals {
+            count: self.count,
+            total: show(self.total),
+            incoming: watched.then(|| show(self.incoming)),
+            out: watched.then(|| show(self.outgoing)),
+            net: watched.then(|| less(self.incoming, self.outgoing)),
+            minted: unless_zero(self.minted),
+            burned: unless_zero(self.burned),
         }
     }
 }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use alloy_primitives::Address;
-use domain::{
-    Content, EventSchema, Standard, Transfer, Value, Watch,
-    filter::{CoverPlace, Filter},
-};
+use domain::{Content, EventSchema, Standard, Transfer, Watch, filter::Filter, spam};
 use serde::Serialize;
 use store::StoredEvent;
 
@@ -84,21 +81,12 @@ impl Watched {
     }
 }
 
-/// The addresses that the filter demands of a transfer's ends.
-fn demanded(source: &str, schema: &EventSchema) -> Vec<Address> {
-    let Ok(filter) = Filter::compile(source, schema) else { return Vec::new() };
-    // ERC-1155 puts the operator before the ends.
-    let from = u32::from(Standard::of_schema(schema) == Some(Standard::Erc1155));
-    let ends = from..=from + 1;
-    let keys = filter.cover().unwrap_or_default().into_iter();
-    let keys =
-        keys.filter(|key| matches!(key.place, CoverPlace::Param(position) if ends.contains(&position)));
-    let addresses = keys.filter_map(|key| match key.value {
-        // The zero address is where tokens are made and destroyed: it owns nothing, so nothing is its income.
-        Value::Address(address) if !address.is_zero() => Some(address),
-        _ => None,
-    });
-    addresses.collect()
+/// The addresses that the filter demands of a transfer's ends. The zero address is where tokens are made and destroyed: it
+/// owns nothing, so nothing is its income.
+fn demanded(source: &str, schema: &EventSchema) -> BTreeSet<Address> {
+    let filter = Filter::compile(source, schema).ok();
+    let filter = filter.zip(Standard::of_schema(schema));
+    filter.map_or_else(BTreeSet::new, |(filter, standard)| spam::named(&filter, standard))
 }
 
 impl Direction {

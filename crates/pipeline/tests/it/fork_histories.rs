@@ -15,9 +15,12 @@ use pipeline::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use store::{EventKey, EventQuery, Store, StoredEvent};
-use testkit::forks::{ForkNode, ForkTree, Manners};
+use testkit::{
+    clock::ManualClock,
+    forks::{ForkNode, ForkTree, Manners},
+};
 
-use crate::world::{BELL, ToldClock, World, contract, schema};
+use crate::world::{BELL, World, contract, schema};
 
 /// Histories of each of the tests below, on each store.
 const HISTORIES: u64 = 125;
@@ -63,7 +66,7 @@ struct History {
     store: Store,
     chain: ChainId,
     node: ForkNode,
-    clock: Arc<ToldClock>,
+    clock: Arc<ManualClock>,
     notify_backfill: bool,
     // Event ids that the published messages say are in the chain, and those that they say are final.
     seen: BTreeSet<String>,
@@ -89,7 +92,7 @@ impl History {
             store: store.clone(),
             chain,
             node,
-            clock: ToldClock::new(),
+            clock: Arc::default(),
             notify_backfill,
             seen: BTreeSet::new(),
             finals: BTreeMap::new(),

@@ -1,71 +1,46 @@
-//! One recipient, one window, very many hits: one notification, by statements that do not grow with the square.
+//! One recipient, one window, very many hits: one notification, by statements and rows that do not grow with the square.
+//! What it takes in time and memory says `scripts/bench full_window`.
 
-use std::time::Instant;
-
-use domain::{DeliverAt, HitState};
+use tracing::Instrument as _;
 
 use crate::{
-    rooms::{Rooms, drain, window},
-    world::{BELL, World, on_both_stores, ring, settle},
+    metered::{Meter, Metered},
+    one_window::OneWindow,
+    world::{World, on_both_stores},
 };
 
-on_both_stores!(thousands_of_hits_of_one_window_become_one_notification);
-
-/// The ignored ones print what it takes: `cargo nextest run --run-ignored only -E 'test(fifty_thousand)' --no-capture`.
-mod measured {
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "a measurement, of minutes"]
-    async fn fifty_thousand_hits_on_sqlite() -> anyhow::Result<()> {
-        super::close(crate::world::World::sqlite().await?, 50_000).await
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "a measurement, of minutes"]
-    async fn fifty_thousand_hits_on_postgres() -> anyhow::Result<()> {
-        super::close(crate::world::World::postgres().await?, 50_000).await
-    }
-}
-
-const IN_A_BLOCK: u64 = 500;
+on_both_stores!(
+    thousands_of_hits_of_one_window_become_one_notification,
+    four_times_the_hits_take_four_times_the_statements_and_rows_and_no_more,
+);
 
 async fn thousands_of_hits_of_one_window_become_one_notification(world: World) -> anyhow::Result<()> {
-    close(world, 5_000).await
-}
-
-#[expect(clippy::disallowed_methods, reason = "what it takes is measured in real time")]
-async fn close(world: World, hits: u64) -> anyhow::Result<()> {
-    let rooms = Rooms::around(world).await?;
-    rooms.watch("w", window(600), DeliverAt::Seen).await?;
-    let (mut ingest, mut matching) = (rooms.world.ingest(), rooms.matching(|_| {}));
-    settle(&mut ingest).await?;
-    let begun = Instant::now();
-    for block in 0..hits / IN_A_BLOCK {
-        let from = 1 + block * IN_A_BLOCK;
-        rooms.world.node.mine((from..from + IN_A_BLOCK).map(|tx| ring(BELL, tx)).collect());
-        settle(&mut ingest).await?;
-        drain(&mut rooms.relay("relay")).await?;
-        drain(&mut matching).await?;
-    }
-    assert_eq!(rooms.hits("w", HitState::Pending).await?, hits);
-    let (gathered, resting) = (begun.elapsed(), status("VmRSS:"));
-    let begun = Instant::now();
-    rooms.pass(601);
-    drain(&mut rooms.digest()).await?;
-    let told = rooms.told().await?;
-    let counts: Vec<_> = told.iter().map(|row| row.notification.count).collect();
-    assert_eq!(counts, [hits]);
-    assert_eq!(rooms.hits("w", HitState::Notified).await?, hits);
-    eprintln!(
-        "{hits} hits: found in {gathered:?}, closed in {:?}; {resting} kB resident before, {} kB at the most",
-        begun.elapsed(),
-        status("VmHWM:")
-    );
+    let mut window = OneWindow::around(world).await?;
+    window.gather(5_000).await?;
+    assert_eq!(window.close().await?, [5_000]);
     Ok(())
 }
 
-// Of this process, which nextest gives to one test alone; 0 where the system does not say.
-fn status(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+/// What it took to gather so many hits, and to close their window.
+async fn takes(window: &mut OneWindow, hits: u64) -> anyhow::Result<[Metered; 2]> {
+    let (gathering, closing) = (Meter::new(), Meter::new());
+    window.gather(hits).instrument(gathering.span()).await?;
+    window.close().instrument(closing.span()).await?;
+    Ok([gathering.read(), closing.read()])
+}
+
+async fn four_times_the_hits_take_four_times_the_statements_and_rows_and_no_more(
+    world: World,
+) -> anyhow::Result<()> {
+    let mut window = OneWindow::around(world).await?;
+    let less = takes(&mut window, 1_000).await?;
+    let more = takes(&mut window, 4_000).await?;
+    for (less, more) in less.iter().zip(&more) {
+        assert!(less.statements > 0 && less.rows >= 1_000, "the meter runs: {less:?}");
+        // The square would be sixteen times; a fifth of the way there is for pages that are cut elsewhere.
+        assert!(more.statements <= 5 * less.statements, "{less:?}, then {more:?}");
+        assert!(more.rows <= 5 * less.rows, "{less:?}, then {more:?}");
+    }
+    assert_eq!(window.close().await?, [1_000, 4_000]);
+    Ok(())
 }

@@ -1,26 +1,19 @@
 //! The audit: what a node left out or made up under the right hash is found by the receipts, and mended.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
 };
 
-use alloy_primitives::{Address, B256, Bytes, U256};
-use async_trait::async_trait;
-use domain::{
-    BlockReceipts, BlockRef, Catalog, ChainClient, ChainError, ChainId, Contract, Finality, Header, Heads,
-    LogFilter, LogQuery, Providers, RawLog, StartBlock, Wake,
-};
+use alloy_primitives::{Address, U256};
+use domain::{Catalog, ChainClient, Contract, Finality, RawLog, StartBlock};
 use pipeline::{
     Room as _,
     auditor::{Auditor, AuditorConfig},
     ingest::{Did, Ingest},
 };
 use store::{AuditMethod, EventKey, Rewind, verified};
-use testkit::anvil::TestAnvil;
+use testkit::{anvil::TestAnvil, meddled::MeddledNode};
 
 use crate::world::{BELL, CHAIN, GONG, World, client, contract, name, on_both_stores, ring, settle};
 
@@ -38,72 +31,34 @@ const FORGETS: u8 = 1;
 const INVENTS: u8 = 2;
 
 /// A node that is right about everything but the logs.
-#[derive(Debug)]
-struct Liar {
-    node: Arc<dyn ChainClient>,
-    lies: AtomicU8,
+fn liar(node: Arc<dyn ChainClient>, lies: &Arc<AtomicU8>) -> Arc<dyn ChainClient> {
+    let lies = Arc::clone(lies);
+    Arc::new(MeddledNode::new(node, move |logs| std::future::ready(told(logs, lies.load(Ordering::Relaxed)))))
 }
 
-impl Providers for Liar {}
-
-#[async_trait]
-impl ChainClient for Liar {
-    async fn chain_id(&self) -> Result<ChainId, ChainError> {
-        self.node.chain_id().await
-    }
-
-    async fn heads(&self) -> Result<Heads, ChainError> {
-        self.node.heads().await
-    }
-
-    async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
-        self.node.headers_by_number(numbers).await
-    }
-
-    async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, ChainError> {
-        self.node.header_by_hash(hash).await
-    }
-
-    async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError> {
-        let mut logs = self.node.logs(query, filter).await?;
-        match self.lies.load(Ordering::Relaxed) {
-            FORGETS => {
-                logs.pop();
-            }
-            INVENTS => {
-                let mut more = logs.clone();
-                for log in &mut more {
-                    log.log_index += 1_000;
-                }
-                logs.extend(more);
-                logs.sort_by_key(|log| (log.block.number, log.log_index));
-            }
-            _ => {}
+fn told(mut logs: Vec<RawLog>, lie: u8) -> Vec<RawLog> {
+    match lie {
+        FORGETS => {
+            logs.pop();
         }
-        Ok(logs)
+        INVENTS => {
+            let mut more = logs.clone();
+            for log in &mut more {
+                log.log_index += 1_000;
+            }
+            logs.extend(more);
+            logs.sort_by_key(|log| (log.block.number, log.log_index));
+        }
+        _ => {}
     }
-
-    async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {
-        self.node.receipts(block).await
-    }
-
-    async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, ChainError> {
-        self.node.transaction_logs(tx_hash).await
-    }
-
-    async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, ChainError> {
-        self.node.call(to, input).await
-    }
-
-    async fn next_wake(&self, _filters: &[LogFilter], _limit: Duration) -> Option<Wake> {
-        None
-    }
+    logs
 }
 
 struct Scene {
     world: World,
     anvil: TestAnvil,
-    liar: Arc<Liar>,
+    lies: Arc<AtomicU8>,
+    node: Arc<dyn ChainClient>,
     catalog: Arc<Catalog>,
 }
 
@@ -119,26 +74,25 @@ impl Scene {
             ..contract("token", &[token.address], StartBlock::Number(0))
         };
         let catalog = Arc::new(Catalog::new(vec![token_contract]));
-        let node = client(&anvil.http_url(), &world.store).await?;
-        let liar = Arc::new(Liar { node, lies: AtomicU8::new(HONEST) });
-        let scene = Self { world, anvil, liar, catalog };
+        let told = Arc::new(AtomicU8::new(HONEST));
+        let node = liar(client(&anvil.http_url(), &world.store).await?, &told);
+        let scene = Self { world, anvil, lies: told, node, catalog };
         let mut ingest = scene.ingest();
         settle(&mut ingest).await?;
-        scene.liar.lies.store(lies, Ordering::Relaxed);
+        scene.lies.store(lies, Ordering::Relaxed);
         let (bank, to) = (scene.anvil.account(0), scene.anvil.account(3));
         for value in 1..=10 {
             scene.anvil.send(token.transfer_many(bank, to, U256::from(value), 3)).await?;
         }
         settle(&mut ingest).await?;
-        scene.liar.lies.store(HONEST, Ordering::Relaxed);
+        scene.lies.store(HONEST, Ordering::Relaxed);
         scene.anvil.mine(80).await?;
         settle(&mut ingest).await?;
         Ok(scene)
     }
 
     fn ingest(&self) -> Ingest {
-        let client = Arc::clone(&self.liar) as Arc<dyn ChainClient>;
-        self.world.ingest_of(&client, &self.catalog, |_| {})
+        self.world.ingest_of(&self.node, &self.catalog, |_| {})
     }
 
     async fn stored(&self) -> anyhow::Result<usize> {

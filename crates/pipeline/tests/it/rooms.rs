@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use broker::{Broker, ConsumerConfig, MemoryBroker};
 use debounce::StoreDebouncer;
 use domain::{
-    Channel, ChannelError, Clock, Debouncer, DeliverAt, HitState, Outgoing, Receipt, Recipient, Strategy,
-    Target, TargetUrl, Telling, Watch,
+    ChainId, Channel, ChannelError, Clock, Debouncer, DeliverAt, HitState, Outgoing, Receipt, Recipient,
+    Strategy, Target, TargetUrl, Telling, Watch,
     message::{STREAM_CHAIN, STREAM_NOTIFY},
     retry::RetrySchedule,
     window::WindowRule,
@@ -32,7 +32,14 @@ use pipeline::{
 use store::{NotificationQuery, NotificationRow, Store};
 use tokio::sync::Notify;
 
-use crate::world::{CHAIN, World, name, settle};
+use crate::world::{CHAIN, World, name_of, settle};
+
+/// As many chains, one after the other, as the rooms know names of.
+const CHAINS: u64 = 1_000;
+
+/// When every test begins, in seconds since the Unix epoch.
+const BEGIN: i64 = 1_700_000_000;
+const DAY: i64 = 86_400;
 
 /// What a channel does with the next notification.
 #[derive(Debug, Clone)]
@@ -120,6 +127,15 @@ impl Rooms {
         Ok(rooms)
     }
 
+    /// Another chain on another day, at the hour at which the first began, with nothing under way.
+    pub(crate) fn begin_anew(&mut self, chain: ChainId) {
+        let since = self.world.now().as_second() - BEGIN;
+        self.pass((DAY - since % DAY).unsigned_abs() % DAY.unsigned_abs());
+        self.world.chain = chain;
+        self.broker = MemoryBroker::new(Arc::clone(&self.world.clock) as Arc<dyn Clock>);
+        self.channel = Arc::default();
+    }
+
     /// A recipient with one target, and with times in which it is to be left alone.
     pub(crate) async fn recipient(
         &self,
@@ -159,7 +175,8 @@ impl Rooms {
         let make = || {
             let (store, clock) = (self.world.store.clone(), self.clock());
             let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&clock));
-            let chains = HashMap::from([(CHAIN, name())]);
+            let chains = (CHAIN.0..CHAIN.0 + CHAINS).map(ChainId);
+            let chains = chains.map(|chain| (chain, name_of(chain))).collect();
             Arc::new(Notifier::new(store, Factories::new(None).unwrap(), tokens, clock, chains))
         };
         Arc::clone(self.notifier.get_or_init(make))
@@ -185,7 +202,7 @@ impl Rooms {
         let watch = Watch {
             id: id.parse()?,
             recipient: recipient.parse()?,
-            contract: "bell".parse()?,
+            contract: self.world.contract_name(),
             event: "Ring".into(),
             filter: None,
             strategy,
@@ -198,7 +215,7 @@ impl Rooms {
     }
 
     pub(crate) fn relay(&self, owner: &str) -> Relay {
-        let lanes = vec![Store::lane_of_chain(&name()), Store::notify_lane().to_owned()];
+        let lanes = vec![Store::lane_of_chain(&name_of(self.world.chain)), Store::notify_lane().to_owned()];
         let publisher = Broker::Memory(self.broker.clone()).publisher();
         let who = (owner.to_owned(), Bell::new());
         Relay::new(self.world.store.clone(), publisher, self.clock(), lanes, who, RelayConfig::default())
@@ -239,7 +256,7 @@ impl Rooms {
             clock: self.clock(),
             relay: Bell::new(),
         };
-        Confirm::new(deps, vec![CHAIN], ConfirmConfig::default())
+        Confirm::new(deps, vec![self.world.chain], ConfirmConfig::default())
     }
 
     pub(crate) fn deliver(&self, owner: &str) -> Deliver {
@@ -252,7 +269,12 @@ impl Rooms {
             owner: owner.to_owned(),
         };
         let retry = RetrySchedule { delays: vec![Duration::from_secs(5); 2], jitter: 0.0 };
-        Deliver::new(deps, DeliverConfig { wait: Duration::ZERO, retry, ..DeliverConfig::default() })
+        // Each that runs beside others is another connection to PostgreSQL, which has everything to learn.
+        let parallel = 4;
+        Deliver::new(
+            deps,
+            DeliverConfig { parallel, wait: Duration::ZERO, retry, ..DeliverConfig::default() },
+        )
     }
 
     /// Rings, reads, publishes and matches.

@@ -5,20 +5,21 @@ use std::{sync::Arc, time::Duration};
 use abi::Decoder;
 use alloy_primitives::{Address, B256};
 use anyhow::Context as _;
-use async_trait::async_trait;
 use chain::{Node, NodeConfig};
 use domain::{
     Catalog, ChainClient, ChainId, ChainName, Clock, Contract, ContractName, EventSchema, StartBlock,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pipeline::{
     Bell, RoomError,
     ingest::{Did, Ingest, IngestConfig, IngestDeps},
 };
 use serde_json::Value as Json;
 use store::{EventQuery, Store, StoreClock, StoredEvent};
-use testkit::scripted_node::{LogSpec, ScriptedChain, ScriptedNode};
-use tokio::sync::watch;
+use testkit::{
+    clock::ManualClock,
+    scripted_node::{LogSpec, ScriptedChain, ScriptedNode},
+};
 
 pub(crate) const CHAIN: ChainId = ChainId(31_337);
 pub(crate) const BELL: Address = Address::repeat_byte(0xbe);
@@ -27,42 +28,15 @@ pub(crate) const GONG: Address = Address::repeat_byte(0x60);
 /// A block hash and a log index, in chain order: which log, exactly.
 pub(crate) type Place = (u64, B256, u64);
 
-/// Time as it is told.
-#[derive(Debug)]
-pub(crate) struct ToldClock(watch::Sender<Timestamp>);
-
-impl ToldClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Timestamp::from_second(1_700_000_000).unwrap())))
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now += SignedDuration::try_from(by).unwrap());
-    }
-
-    pub(crate) fn rewind(&self, by: Duration) {
-        self.0.send_modify(|now| *now -= SignedDuration::try_from(by).unwrap());
-    }
-}
-
-#[async_trait]
-impl Clock for ToldClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let until = self.now() + SignedDuration::try_from(duration).unwrap();
-        let mut now = self.0.subscribe();
-        let _ = now.wait_for(|now| *now >= until).await;
-    }
-}
-
 /// A scripted node and a store.
 pub(crate) struct World {
     pub(crate) node: ScriptedNode,
+    /// The chain that its ingest, its rooms and its questions are about.
+    pub(crate) chain: ChainId,
+    /// Where the store is.
+    pub(crate) url: String,
     pub(crate) store: Store,
-    pub(crate) clock: Arc<ToldClock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) client: Arc<dyn ChainClient>,
     _dir: Option<tempfile::TempDir>,
 }
@@ -88,20 +62,21 @@ impl World {
     pub(crate) async fn sqlite() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let url = format!("sqlite://{}", dir.path().join("test.db").display());
-        Self::new(Store::open(&url).await?, Some(dir)).await
+        Self::new(&url, Some(dir)).await
     }
 
     pub(crate) async fn postgres() -> anyhow::Result<Self> {
         let server = testkit::deployment::server("CHAINBELL_TEST_POSTGRES")?;
         let database = format!("pipeline_{}", uuid::Uuid::new_v4().simple());
         let url = store::create_database(&server, &database).await?;
-        Self::new(Store::open(&url).await?, None).await
+        Self::new(&url, None).await
     }
 
-    async fn new(store: Store, dir: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+    async fn new(url: &str, dir: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+        let store = Store::open(url).await?;
         let node = ScriptedNode::start().await?;
         let client = client(&node.http_url(), &store).await?;
-        Ok(Self { node, store, clock: ToldClock::new(), client, _dir: dir })
+        Ok(Self { node, chain: CHAIN, url: url.to_owned(), store, clock: Arc::default(), client, _dir: dir })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -109,7 +84,18 @@ impl World {
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
-        Arc::new(Catalog::new(vec![contract("bell", &[BELL], StartBlock::Number(0))]))
+        let name = self.contract_name();
+        let bell = contract(name.as_str(), &[BELL], StartBlock::Number(0));
+        Arc::new(Catalog::new(vec![Contract { chain: self.chain, ..bell }]))
+    }
+
+    /// The name of the chain's one contract, which no other chain's has.
+    pub(crate) fn contract_name(&self) -> ContractName {
+        if self.chain == CHAIN {
+            "bell".parse().unwrap()
+        } else {
+            format!("bell{}", self.chain).parse().unwrap()
+        }
     }
 
     /// An ingest of the bell with the defaults.
@@ -127,7 +113,7 @@ impl World {
         catalog: &Arc<Catalog>,
         change: impl FnOnce(&mut IngestConfig),
     ) -> Ingest {
-        let mut config = IngestConfig::new(CHAIN, name());
+        let mut config = IngestConfig::new(self.chain, name_of(self.chain));
         config.poll = Duration::from_millis(200);
         change(&mut config);
         let deps = IngestDeps {
@@ -181,8 +167,14 @@ impl World {
     }
 
     pub(crate) async fn stored(&self) -> anyhow::Result<Vec<StoredEvent>> {
-        let query =
-            EventQuery { chain: CHAIN, from: 0, to: u64::MAX, contract: None, after: None, limit: 10_000 };
+        let query = EventQuery {
+            chain: self.chain,
+            from: 0,
+            to: u64::MAX,
+            contract: None,
+            after: None,
+            limit: 10_000,
+        };
         Ok(self.store.events(&query).await?)
     }
 
@@ -204,13 +196,13 @@ impl World {
     }
 
     pub(crate) async fn tip(&self) -> anyhow::Result<u64> {
-        let row = self.store.chain(CHAIN).await?.context("the chain is registered")?;
+        let row = self.store.chain(self.chain).await?.context("the chain is registered")?;
         Ok(row.tip.context("it has a tip")?.number)
     }
 
     /// Ids of the messages that wait in the chain's lane, in order.
     pub(crate) async fn outbox(&self) -> anyhow::Result<Vec<String>> {
-        let rows = self.store.outbox_page(&Store::lane_of_chain(&name()), 10_000).await?;
+        let rows = self.store.outbox_page(&Store::lane_of_chain(&name_of(self.chain)), 10_000).await?;
         Ok(rows.into_iter().flat_map(|row| row.messages).map(|message| message.id).collect())
     }
 
@@ -233,6 +225,11 @@ pub(crate) async fn client(url: &str, store: &Store) -> anyhow::Result<Arc<dyn C
 
 pub(crate) fn name() -> ChainName {
     "local".parse().unwrap()
+}
+
+/// The name of a chain.
+pub(crate) fn name_of(chain: ChainId) -> ChainName {
+    if chain == CHAIN { name() } else { format!("local{chain}").parse().unwrap() }
 }
 
 pub(crate) fn schema() -> EventSchema {

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use anyhow::{Context as _, bail};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+use crate::loopback::read_body;
 
 /// One HTTP/1.1 connection that is kept.
 #[derive(Debug)]
@@ -54,26 +53,11 @@ impl Http {
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;
-        let mut read = Vec::with_capacity(16 << 10);
-        let head_end = loop {
-            if let Some(at) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if self.stream.read_buf(&mut read).await? == 0 {
-                bail!("the connection ended");
-            }
-        };
-        let head = String::from_utf8_lossy(&read[..head_end]).to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        let length: usize = length.context("an answer of a known length")?.trim().parse()?;
-        let mut body = read.split_off(head_end);
-        body.reserve_exact(length.saturating_sub(body.len()));
-        while body.len() < length {
-            if self.stream.read_buf(&mut body).await? == 0 {
-                bail!("the connection ended");
-            }
+        match read_body(&mut self.stream).await? {
+            Some(body) if !body.is_empty() => Ok(body),
+            Some(_) => bail!("an answer without a body, or without its length"),
+            None => bail!("the connection ended"),
         }
-        Ok(body)
     }
 }
 

@@ -9,17 +9,18 @@ mod serve;
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use alloy_primitives::{Address, B256};
-use tokio::{net::TcpListener, sync::broadcast, task::AbortHandle};
+use tokio::sync::broadcast;
 
 pub use asking::{Http, Socket};
 pub use render::{TRANSFER, token};
 
 use render::Chain;
+
+use crate::loopback::Loopback;
 
 /// The chain id that it serves.
 pub const CHAIN_ID: u64 = 31_337;
@@ -52,9 +53,8 @@ impl Shape {
 /// A running fixture node. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FixtureNode {
-    address: SocketAddr,
     state: Arc<State>,
-    server: AbortHandle,
+    sockets: Loopback,
 }
 
 /// What the server and its owner share.
@@ -79,26 +79,24 @@ impl FixtureNode {
     /// # Errors
     /// When there is no port.
     pub async fn start(shape: Shape) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let state = Arc::new(State {
             chain: RwLock::new(Chain::new(shape)),
             results_max: shape.results_max,
             calls: Mutex::default(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_MAX),
         });
-        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state))).abort_handle();
-        Ok(Self { address, state, server })
+        let sockets = Loopback::start(Arc::clone(&state)).await?;
+        Ok(Self { state, sockets })
     }
 
     /// The URL for HTTP.
     pub fn http_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.sockets.http_url()
     }
 
     /// The URL for WebSocket.
     pub fn ws_url(&self) -> String {
-        format!("ws://{}", self.address)
+        self.sockets.ws_url()
     }
 
     /// Number and hash of the newest block.
@@ -142,12 +140,6 @@ impl FixtureNode {
     /// How often each method was called, the parts of a batch one by one.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for FixtureNode {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

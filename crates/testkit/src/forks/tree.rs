@@ -85,6 +85,11 @@ impl ForkTree {
         self.settle_pool();
     }
 
+    /// Takes that share of the transactions of dead blocks away, for good: nobody mines them again.
+    pub fn forget(&mut self, share: f64, rng: &mut StdRng) {
+        self.pool.retain(|_| !rng.random_bool(share));
+    }
+
     /// The hashes of the chain, to come back to.
     pub fn branch(&self) -> Vec<B256> {
         self.branch.clone()

@@ -11,20 +11,17 @@ mod serve;
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use serde_json::{Value as Json, json};
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::AbortHandle,
-};
+use tokio::sync::{mpsc, watch};
 
 pub use chain::{LogSpec, ScriptedBlock, ScriptedChain};
 pub use script::{Batches, Call, Reply};
+
+use crate::loopback::Loopback;
 
 /// The longest that a test waits for something of the node.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -33,9 +30,8 @@ type Answer = Box<dyn FnMut(&Json) -> Reply + Send>;
 
 /// A running scripted node. It ends, and closes its connections, when it is dropped.
 pub struct ScriptedNode {
-    address: SocketAddr,
     state: Arc<State>,
-    server: AbortHandle,
+    sockets: Loopback,
 }
 
 /// What the server and the test share.
@@ -76,8 +72,6 @@ impl ScriptedNode {
     /// # Errors
     /// When there is no port.
     pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let state = Arc::new(State {
             inner: Mutex::new(Inner {
                 chain: ScriptedChain::new(31_337, 10),
@@ -92,18 +86,18 @@ impl ScriptedNode {
             }),
             changes: watch::Sender::new(0),
         });
-        let server = tokio::spawn(serve::serve(listener, Arc::clone(&state))).abort_handle();
-        Ok(Self { address, state, server })
+        let sockets = Loopback::start(Arc::clone(&state)).await?;
+        Ok(Self { state, sockets })
     }
 
     /// The URL for HTTP.
     pub fn http_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.sockets.http_url()
     }
 
     /// The URL for WebSocket.
     pub fn ws_url(&self) -> String {
-        format!("ws://{}", self.address)
+        self.sockets.ws_url()
     }
 
     /// Works on the chain that the node answers from.
@@ -225,14 +219,13 @@ impl ScriptedNode {
 
 impl Drop for ScriptedNode {
     fn drop(&mut self) {
-        self.server.abort();
         self.drop_connections();
     }
 }
 
 impl std::fmt::Debug for ScriptedNode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ScriptedNode").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("ScriptedNode").field("sockets", &self.sockets).finish_non_exhaustive()
     }
 }
 
