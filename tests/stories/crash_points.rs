@@ -12,7 +12,7 @@ use crate::{
     on_both,
     ordeal::{Ordeal, Round},
     scripted::{bell, chain, configure, ten_pairs_without, told_blocks, world},
-    world::{World, immediate_watch},
+    world::{Stage, World, events, immediate_watch},
 };
 
 on_both!(
@@ -22,6 +22,7 @@ on_both!(
     killed_while_it_corrects_and_sends,
     killed_while_it_replays,
     killed_while_it_audits,
+    a_run_until_a_block_reads_what_one_that_died_at_its_start_had_not_met,
     what_got_through_before_a_death_is_taken_back_when_the_chain_takes_it_back_meanwhile,
 );
 
@@ -147,6 +148,7 @@ fn died_at(point: &str, status: std::process::ExitStatus, log: &Path) -> anyhow:
 async fn killed_while_it_replays(deployment: Deployment) -> anyhow::Result<()> {
     let mut ordeal = Ordeal::begin(deployment).await?;
     let mut running = ordeal.world.start(&[])?;
+    ordeal.reads_on(&mut running).await?;
     ordeal.round(Round::Plain).await?;
     let store = ordeal.world.store().await?;
     ordeal.world.quiet(&store, ordeal.stage.head().await?).await?;
@@ -155,7 +157,7 @@ async fn killed_while_it_replays(deployment: Deployment) -> anyhow::Result<()> {
     running.kill().await?;
     for point in ["replay.before_commit", "replay.committed"] {
         let status = Running::start_doomed(config, &replay, log, point)?.ended().await?;
-        died_at(point, status, log)?;
+        died_at(point, status, log).with_context(|| ordeal.world.logged())?;
     }
     say(Some(config), &replay).await?.well()?;
     // What was the past until now is told, too: everybody asked for it.
@@ -164,6 +166,24 @@ async fn killed_while_it_replays(deployment: Deployment) -> anyhow::Result<()> {
     ordeal.round(Round::Plain).await?;
     running.kill().await?;
     ordeal.ends_exact().await
+}
+
+async fn a_run_until_a_block_reads_what_one_that_died_at_its_start_had_not_met(
+    deployment: Deployment,
+) -> anyhow::Result<()> {
+    let stage = Stage::set().await?;
+    stage.transfers(stage.anvil.account(1), 3).await?;
+    let world = World::new(deployment, &stage, "").await?;
+    let point = "ingest.begun";
+    let status = Running::start_doomed(&world.config, &["run"], &world.log, point)?.ended().await?;
+    died_at(point, status, &world.log)?;
+    world.run_through(stage.head().await?).await?;
+    anyhow::ensure!(
+        events(&world.store().await?).await?.len() >= 3,
+        "it ended before it read\n{}",
+        world.logged()
+    );
+    Ok(())
 }
 
 // The endpoint has answered, the store knows of no try, and the event is gone before the next process looks.

@@ -117,6 +117,11 @@ async fn is_through(parts: &Parts, block: u64) -> Result<bool, StoreError> {
         if cursors.iter().any(|cursor| cursor.is_behind() && cursor.next_block <= block) {
             return Ok(false);
         }
+        // A chain has a tip before its contracts have their cursors.
+        let mut contracts = parts.config.catalog.of_chain(chain.id);
+        if contracts.any(|contract| !cursors.iter().any(|cursor| cursor.name == contract.name)) {
+            return Ok(false);
+        }
         let lane = Store::lane_of_chain(&chain.name);
         let settle_blocks = chain.keys.settle_blocks;
         if !parts.store.work_left(chain.id, &lane, block, settle_blocks, later).await?.is_done() {
