@@ -18,7 +18,10 @@ use crate::{
     world::{CAP, events},
 };
 
-on_both!(a_liar_and_a_laggard_beside_an_honest_node_change_nothing);
+on_both!(
+    a_liar_and_a_laggard_beside_an_honest_node_change_nothing,
+    a_start_asks_again_for_a_node_that_broke_off,
+);
 
 const BELL: Address = Address::repeat_byte(0xbe);
 
@@ -100,5 +103,28 @@ async fn a_liar_and_a_laggard_beside_an_honest_node_change_nothing(
         "{providers:#}"
     );
     running.terminate().await?;
+    Ok(())
+}
+
+async fn a_start_asks_again_for_a_node_that_broke_off(deployment: Deployment) -> anyhow::Result<()> {
+    let node = ScriptedNode::start().await?;
+    node.mine(vec![ring(1)]);
+    let id = json!("0x7a69");
+    let mut breaks = 2;
+    node.answer("eth_chainId", move |_| {
+        if breaks == 0 {
+            return Reply::Result(id.clone());
+        }
+        breaks -= 1;
+        Reply::Close
+    });
+    let path = config(&deployment, &[&node])?;
+    let head = node.chain(|chain| chain.head().block.number).to_string();
+    let run = output(Some(&path), &["run", "--until-block", &head]).await?;
+    anyhow::ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(said.matches("no node answers at").count(), 2, "{said}");
+    let store = store::Store::open(&deployment.store).await?;
+    assert_eq!(events(&store).await?.len(), 1);
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! recipient ← channel ← deliver ← broker(NOTIFY) ← relay ← store ← digest
 //! ```
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use abi::Decoder;
 use api::Api;
@@ -96,7 +96,7 @@ impl Parts {
         let mut nodes = HashMap::new();
         if roles.need_nodes() {
             for chain in &config.chains {
-                nodes.insert(chain.id, Arc::new(node(chain, Arc::clone(&clock)).await?));
+                nodes.insert(chain.id, Arc::new(patient_node(chain, &clock).await?));
             }
         }
         let channels = channels(&config, Arc::clone(&clock))?;
@@ -370,6 +370,23 @@ impl Parts {
         });
         Ok(())
     }
+}
+
+/// How long a start waits before it asks again for a node that is not there: it may be starting too, or have broken off.
+const NODE_AGAIN: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+async fn patient_node(chain: &Chain, clock: &Arc<dyn Clock>) -> Result<Node, Failure> {
+    for wait in NODE_AGAIN {
+        match node(chain, Arc::clone(clock)).await {
+            Err(failure @ Failure::World(_)) => {
+                tracing::warn!(chain = %chain.name, again.in_ms = wait.as_millis(), "{failure}");
+                clock.sleep(wait).await;
+            }
+            ended => return ended,
+        }
+    }
+    node(chain, Arc::clone(clock)).await
 }
 
 /// The node of a chain, connected.
