@@ -209,7 +209,7 @@ impl Store {
             let statement = "SELECT n.id, n.created_at, (
                     SELECT min(t.name) FROM target t
                     WHERE t.recipient_id = n.recipient_id AND t.added_at + $4 < n.created_at
-                        AND NOT (n.corrects IS NOT NULL AND n.state = 'retracted')
+                        AND NOT (n.corrects IS NOT NULL AND n.count = 0)
                         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.notification_id = n.id
                             AND d.revision = n.revision AND d.recipient_id = t.recipient_id AND d.target = t.name))
                 FROM notification n

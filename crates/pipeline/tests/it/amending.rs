@@ -1,6 +1,7 @@
 //! What was told is taken back, corrected and restored with the chain, once each, where it was told.
 
 use domain::{DeliverAt, HitState, NotificationState, Strategy};
+use jiff::{SignedDuration, Timestamp};
 use pipeline::{
     Bell, Room as _,
     amend::{Amend, AmendConfig, AmendDeps},
@@ -19,6 +20,7 @@ on_both_stores!(
     an_event_that_is_mined_again_elsewhere_is_neither_told_again_nor_taken_back,
     a_digest_says_what_is_left_of_it_and_a_reorg_of_the_reorg_restores_it,
     what_was_not_sent_yet_is_not_sent_once_its_event_is_gone,
+    a_retraction_that_nobody_was_owed_and_that_is_undone_is_no_difference,
     a_target_that_was_never_reached_hears_only_of_what_is_left,
     a_watch_that_was_removed_is_owed_its_corrections,
 );
@@ -170,6 +172,30 @@ async fn what_was_not_sent_yet_is_not_sent_once_its_event_is_gone(world: World) 
     assert_eq!(scene.sent(), [], "nobody heard of it, so that nobody hears that it is gone");
     let told = scene.rooms.told().await?;
     assert!(told.iter().all(|row| row.open == 0), "{told:#?}");
+    Ok(())
+}
+
+async fn a_retraction_that_nobody_was_owed_and_that_is_undone_is_no_difference(
+    world: World,
+) -> anyhow::Result<()> {
+    let mut scene = Scene::set(world, Strategy::Immediate).await?;
+    scene.rooms.world.ring(11..=11);
+    settle(&mut scene.ingest).await?;
+    drain(&mut scene.rooms.relay("relay")).await?;
+    drain(&mut scene.matching).await?;
+    scene.rooms.pass(1);
+    scene.rooms.world.node.chain(|chain| chain.rollback(1));
+    scene.empty_blocks(SETTLE + 2).await?;
+    // The transaction is mined after all, and told for the first time.
+    scene.rooms.world.ring(11..=11);
+    scene.empty_blocks(SETTLE + 2).await?;
+    assert_eq!(scene.sent(), [("notification.created", 1, 3)]);
+    let store = &scene.rooms.world.store;
+    // Targets are added at the server's time, which is years after that of the test.
+    let margin = SignedDuration::from_hours(-1_000_000);
+    let page = store.ledger_notifications(None, Timestamp::MAX, margin, 10).await?;
+    assert_eq!(page.len(), 3);
+    assert!(page.iter().all(|row| row.missing.is_none()), "{page:?}");
     Ok(())
 }
 
