@@ -1,4 +1,4 @@
-//! The list of traps names tests that are there, and what it says of statements is so.
+//! The lists of traps name tests that are there, and what they say of statements is so.
 
 use std::{
     collections::BTreeSet,
@@ -27,15 +27,18 @@ fn file_of(parts: &[&str]) -> Option<PathBuf> {
 /// Whether `source` has a test of this name: marked as one, or in the list of one of the macros that make tests.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<_> = source.lines().map(str::trim).collect();
-    let follows = |line: &str, ends: &[&str]| {
-        let rest = line.split_once("!(").map_or(line, |(_, rest)| rest).strip_prefix(name);
-        rest.is_some_and(|rest| ends.iter().any(|end| rest.starts_with(end)))
+    let has_value = |line: &&str| {
+        let rest = line.split_once("!(").map_or(*line, |(_, rest)| rest).strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(" = "))
     };
     // With a value it is the macro that writes the function.
-    if lines.iter().any(|line| follows(line, &[" = "])) {
+    if lines.iter().any(has_value) {
         return true;
     }
-    let listed = lines.iter().any(|line| follows(line, &[",", ");"]));
+    let listed = lines.iter().filter(|line| line.ends_with(',') || line.ends_with(");")).any(|line| {
+        let names = line.split_once("!(").map_or(*line, |(_, names)| names).trim_end_matches([',', ')', ';']);
+        names.split(", ").any(|listed| listed == name)
+    });
     let marked = |at: usize| {
         let above = lines[..at].iter().rev().take_while(|line| !line.is_empty() && **line != "}");
         above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
@@ -56,12 +59,19 @@ fn tests_of(row: &str) -> Vec<&str> {
 
 #[test]
 fn every_trap_names_tests_that_are_there() -> anyhow::Result<()> {
-    let list = fs::read_to_string(root().join("docs/traps.md"))?;
+    for list in ["docs/traps.md", "docs/chain-traps.md"] {
+        names_tests_that_are_there(list)?;
+    }
+    Ok(())
+}
+
+fn names_tests_that_are_there(name_of_list: &str) -> anyhow::Result<()> {
+    let list = fs::read_to_string(root().join(name_of_list))?;
     let rows: Vec<_> = list
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| ---") && !line.ends_with("| tests |"))
         .collect();
-    ensure!(rows.len() > 40, "the list has {} rows", rows.len());
+    ensure!(rows.len() > 40, "{name_of_list} has {} rows", rows.len());
     for row in rows {
         let tests = tests_of(row);
         ensure!(!tests.is_empty(), "no test is named in: {row}");
@@ -70,7 +80,7 @@ fn every_trap_names_tests_that_are_there() -> anyhow::Result<()> {
             let (name, place) = parts.split_last().context("a test has a name")?;
             let file = file_of(place).with_context(|| format!("{test} is in no module"))?;
             let source = fs::read_to_string(&file).with_context(|| format!("{test}: {}", file.display()))?;
-            ensure!(has_test(&source, name), "docs/traps.md names {test}, which is not there");
+            ensure!(has_test(&source, name), "{name_of_list} names {test}, which is not there");
         }
     }
     Ok(())
@@ -79,10 +89,16 @@ fn every_trap_names_tests_that_are_there() -> anyhow::Result<()> {
 #[test]
 fn a_name_without_a_test_is_found_out() {
     let source = "on_both!(one);\nhalves!(\n    two = 1,\n);\non_both!(\n    three,\n);\nasync fn one(w: W) {}\nfn three() {}\n\n\
-                  #[test]\nfn four() {}\n\nfn five() {}\n";
-    for (name, there) in
-        [("one", true), ("two", true), ("three", true), ("four", true), ("five", false), ("six", false)]
-    {
+                  #[test]\nfn four() {}\n\nfn five() {}\n\non_both!(seven, eight,);\nfn eight() {}\n";
+    for (name, there) in [
+        ("one", true),
+        ("two", true),
+        ("three", true),
+        ("four", true),
+        ("five", false),
+        ("six", false),
+        ("eight", true),
+    ] {
         assert_eq!(has_test(source, name), there, "{name}");
     }
     assert_eq!(tests_of("| `a` `b::c` | `d::e::f` | `x = y::z` |"), ["b::c", "d::e::f"]);

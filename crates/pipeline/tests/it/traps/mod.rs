@@ -1,9 +1,12 @@
 //! Traps that a node lays between two of our questions, and what a restart, a replay or another reader can fall into. Here
 //! is what the stories share: a node that changes its mind, and what must hold whatever it did.
 
+mod audits;
 mod branches;
 mod changes;
+mod lies;
 mod reading;
+mod sockets;
 
 use std::{
     collections::BTreeSet,
