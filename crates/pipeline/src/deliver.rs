@@ -209,7 +209,7 @@ fn settle(ended: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Resu
 }
 
 /// How long a delivery is put off whose target has enough to do.
-const PUT_OFF: SignedDuration = SignedDuration::from_secs(5);
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(1);
 
 async fn put_off(deps: &DeliverDeps, leased: &LeasedDelivery) -> Result<(), StoreError> {
     let later = deps.clock.now().saturating_add(PUT_OFF).unwrap_or(Timestamp::MAX);
