@@ -52,9 +52,10 @@ const TELLING: &[(&str, Round)] = &[
     ("relay.published", Round::Plain),
     ("relay.deleted", Round::Fork),
     ("matching.fetched", Round::Plain),
-    ("matching.sweep", Round::Plain),
     ("matching.orphaned", Round::Fork),
     ("matching.before_commit", Round::Plain),
+    // What was fetched and not committed, which no message brings again for a minute.
+    ("matching.sweep", Round::Plain),
     ("matching.committed", Round::Fork),
     ("matching.joined", Round::Plain),
     ("matching.acked", Round::Fork),
