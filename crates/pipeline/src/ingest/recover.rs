@@ -70,7 +70,25 @@ impl Ingest {
                 || ChainError::UnknownBlock { url: self.deps.client.url(), block: remote.parent.to_string() };
             remote = parent.ok_or_else(unknown)?;
         }
-        // The node caught up with what we hold while we looked: nothing to take back.
-        Ok((remote.block != tip).then_some(remote.block))
+        if remote.block != tip {
+            return Ok(Some(remote.block));
+        }
+        // Nothing to take back. Either the node caught up with what we hold while we looked, or it never will.
+        self.links(tip).await.map(|()| None)
+    }
+
+    /// A fault where the node has `tip`, and above it a block that is built on another one: a chain that is none.
+    async fn links(&self, tip: BlockRef) -> Result<(), RoomError> {
+        match self.deps.client.headers_by_number(&[tip.number, tip.number + 1]).await?[..] {
+            [Some(same), Some(next)] if same.block == tip && next.parent != tip.hash => {
+                let detail = format!(
+                    "it has block {tip}, but names {} as the parent of block {}; a chain whose blocks do not link \
+                     cannot be followed",
+                    next.parent, next.block
+                );
+                Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into())
+            }
+            _ => Ok(()),
+        }
     }
 }

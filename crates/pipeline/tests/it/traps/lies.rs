@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, Bloom, Bytes, U256, keccak256};
+use anyhow::Context as _;
 use chain::{Node, NodeConfig};
 use domain::{Catalog, ChainClient, Content, Contract, StartBlock, Value};
 use serde_json::{Value as Json, json};
@@ -108,6 +109,36 @@ async fn a_gap_that_does_not_fill_or_does_not_link_is_not_stepped_over() -> anyh
         sound(&world).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_whose_next_block_is_built_on_another_than_ours_is_not_waited_for_in_silence()
+-> anyhow::Result<()> {
+    let world = World::sqlite().await?;
+    let mut ingest = world.ingest();
+    settle(&mut ingest).await?;
+    world.ring(11..=15);
+    let chain = world.branch();
+    world.node.answer("eth_getBlockByNumber", move |params| {
+        let Reply::Result(mut header) = chain.answer("eth_getBlockByNumber", params) else {
+            panic!("a header")
+        };
+        if header["number"] == "0xd" {
+            header["parentHash"] = json!(B256::repeat_byte(9));
+        }
+        Reply::Result(header)
+    });
+    let mut said = Vec::new();
+    for _ in 0..6 {
+        said.extend(ingest.advance().await.err().map(|error| error.to_string()));
+    }
+    assert_eq!(world.tip().await?, 12);
+    let last = said.last().context("it says so")?;
+    assert!(last.contains("as the parent of block 13") && last.contains("do not link"), "{last}");
+    world.node.restore("eth_getBlockByNumber");
+    settle(&mut ingest).await?;
+    assert_eq!(world.tip().await?, 15);
+    sound(&world).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
