@@ -52,10 +52,9 @@ const TELLING: &[(&str, Round)] = &[
     ("relay.published", Round::Plain),
     ("relay.deleted", Round::Fork),
     ("matching.fetched", Round::Plain),
+    ("matching.sweep", Round::Unheard),
     ("matching.orphaned", Round::Fork),
     ("matching.before_commit", Round::Plain),
-    // What was fetched and not committed, which no message brings again for a minute.
-    ("matching.sweep", Round::Plain),
     ("matching.committed", Round::Fork),
     ("matching.joined", Round::Plain),
     ("matching.acked", Round::Fork),
@@ -129,9 +128,15 @@ async fn killed_while_it_corrects_and_sends(deployment: Deployment) -> anyhow::R
 async fn killed_at(deployment: Deployment, points: &[(&str, Round)]) -> anyhow::Result<()> {
     let mut ordeal = Ordeal::begin(deployment).await?;
     for (point, round) in points {
+        if *round == Round::Unheard {
+            ordeal.hush().await?;
+        }
         let World { config, log, .. } = &ordeal.world;
         let mut running = Running::start_doomed(config, &["run"], log, point)?;
         let status = ordeal.until_over(&mut running, *round).await;
+        if *round == Round::Unheard {
+            ordeal.unhush().await?;
+        }
         let status = status.with_context(|| format!("{point} was not reached\n{}", ordeal.world.logged()))?;
         died_at(point, status, &ordeal.world.log).with_context(|| ordeal.world.logged())?;
     }

@@ -30,11 +30,15 @@ pub(crate) enum Round {
     Forgetful,
     /// The endpoint refuses the first tries.
     Refused,
+    /// Nobody publishes what is in the outbox.
+    Unheard,
 }
 
 const ROUNDS_MAX: usize = 60;
 const DEATH_CAP: Duration = Duration::from_millis(700);
 const TOLD_CAP: Duration = Duration::from_secs(3);
+const HUSHER: &str = "nobody";
+const HUSHED: Duration = Duration::from_secs(120);
 /// Each is watched by one watch, or two.
 const PAID: [usize; 4] = [3, 4, 5, 6];
 
@@ -137,7 +141,7 @@ impl Ordeal {
         }
         self.pay_all().await?;
         match round {
-            Round::Plain | Round::Refused => {}
+            Round::Plain | Round::Refused | Round::Unheard => {}
             Round::Fork | Round::TakenBack => {
                 if round == Round::TakenBack {
                     // One way or the other: the process may be dead before it tells.
@@ -149,6 +153,24 @@ impl Ordeal {
         }
         self.stage.anvil.mine(3).await?;
         Ok(())
+    }
+
+    /// Takes the place of the process that publishes, when the dead one's lease is over.
+    pub(crate) async fn hush(&self) -> anyhow::Result<()> {
+        let store = self.world.store().await?;
+        eventually("the lease of the dead process is over", crate::world::CAP, || {
+            let store = &store;
+            async move {
+                let held = store.take_lease(&relay_of_chain()?, HUSHER, Timestamp::now(), HUSHED).await?;
+                Ok(if held { Ok(()) } else { Err("held") })
+            }
+        })
+        .await
+    }
+
+    /// Leaves it to the next process.
+    pub(crate) async fn unhush(&self) -> anyhow::Result<()> {
+        Ok(self.world.store().await?.release_lease(&relay_of_chain()?, HUSHER).await?)
     }
 
     async fn told_last(&self) -> anyhow::Result<()> {
@@ -235,6 +257,10 @@ impl Ordeal {
 
 /// keccak-256 of `Transfer(address,address,uint256)`.
 const TRANSFER: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
+
+fn relay_of_chain() -> anyhow::Result<String> {
+    Ok(format!("relay:{}", Store::lane_of_chain(&"local".parse()?)))
+}
 
 // What the endpoint believes of a watch: the events of the last revision of each notification. One that two tell of is
 // an error.
