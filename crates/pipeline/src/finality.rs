@@ -9,18 +9,32 @@ use store::Store;
 
 use crate::{Bell, Progress, Room, RoomError};
 
-/// Limits of the telling.
+/// Limits of the telling. Many blocks become final at once, and nobody is in a hurry to hear of it: the first pages are
+/// small and a breath apart, so that new blocks do not have to wait for the store or the broker behind them. What they
+/// do not get through is told at full speed.
 #[derive(Debug, Clone, Copy)]
 pub struct FinalityConfig {
-    /// How many events are told of at once, about: whole blocks are.
+    /// How many events are told of at once at full speed, about: whole blocks are.
     pub batch: u32,
+    /// How many events a small page tells of, about.
+    pub page: u32,
+    /// How many pages are small before it goes on at full speed.
+    pub pages: u32,
+    /// How long to wait after a small page.
+    pub breath: Duration,
     /// How often to look.
     pub poll: Duration,
 }
 
 impl Default for FinalityConfig {
     fn default() -> Self {
-        Self { batch: 1_000, poll: Duration::from_secs(1) }
+        Self {
+            batch: 1_000,
+            page: 150,
+            pages: 20,
+            breath: Duration::from_millis(100),
+            poll: Duration::from_secs(1),
+        }
     }
 }
 
@@ -32,6 +46,8 @@ pub struct Finality {
     clock: Arc<dyn Clock>,
     relay: Bell,
     config: FinalityConfig,
+    // Small pages in a row that left something.
+    small: u32,
 }
 
 impl Finality {
@@ -43,28 +59,32 @@ impl Finality {
         relay: Bell,
         config: FinalityConfig,
     ) -> Self {
-        Self { store, chains, clock, relay, config }
+        Self { store, chains, clock, relay, config, small: 0 }
     }
 }
 
 #[async_trait]
 impl Room for Finality {
     async fn step(&mut self) -> Result<Progress, RoomError> {
-        let mut progress = Progress::Idle;
+        let (mut done, hurry) = (true, self.small >= self.config.pages);
+        let limit = if hurry { self.config.batch } else { self.config.page };
         for (chain, name) in &self.chains {
-            let told = self.store.tell_finalized(*chain, name, self.config.batch, self.clock.now()).await?;
+            let told = self.store.tell_finalized(*chain, name, limit, self.clock.now()).await?;
             if told.events > 0 {
                 domain::crash_point!("finality.told");
                 self.relay.ring();
             }
-            if !told.done {
-                progress = Progress::Worked;
-            }
+            done &= told.done;
         }
-        Ok(progress)
+        if done {
+            self.small = 0;
+        } else if !hurry {
+            self.small += 1;
+        }
+        Ok(if done || self.small < self.config.pages { Progress::Idle } else { Progress::Worked })
     }
 
     async fn rest(&mut self) {
-        self.clock.sleep(self.config.poll).await;
+        self.clock.sleep(if self.small > 0 { self.config.breath } else { self.config.poll }).await;
     }
 }

@@ -16,11 +16,12 @@ on_both_stores!(
     events_are_told_to_be_final_once_and_in_order_by_any_number_of_rooms,
     what_left_the_chain_before_it_was_final_is_never_told_to_be,
     what_an_operator_takes_back_is_told_anew_where_it_comes_again,
+    few_blocks_are_told_with_breaths_between_and_many_at_full_speed,
 );
 
 fn room(world: &World, bell: &Bell, batch: u32) -> Finality {
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-    let config = FinalityConfig { batch, poll: Duration::from_secs(1) };
+    let config = FinalityConfig { batch, pages: 0, ..FinalityConfig::default() };
     Finality::new(world.store.clone(), vec![(CHAIN, name())], clock, bell.clone(), config)
 }
 
@@ -71,6 +72,33 @@ async fn events_are_told_to_be_final_once_and_in_order_by_any_number_of_rooms(
     drain(&mut room(&world, &bell, 100)).await?;
     drain(&mut two).await?;
     assert_eq!(told(&world).await?, (11..=19).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn few_blocks_are_told_with_breaths_between_and_many_at_full_speed(world: World) -> anyhow::Result<()> {
+    let mut ingest = started(&world).await?;
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let breath = Duration::from_millis(100);
+    let config = FinalityConfig { batch: 100, page: 2, pages: 3, breath, poll: Duration::from_secs(1) };
+    let mut room = Finality::new(world.store.clone(), vec![(CHAIN, name())], clock, Bell::new(), config);
+    assert_eq!(room.step().await?, Progress::Idle);
+    world.ring(11..=24);
+    settle(&mut ingest).await?;
+    // Final up to 20: ten events, of which two small pages tell four.
+    for told_to in [12, 14] {
+        assert_eq!(room.step().await?, Progress::Idle, "a small page, and then a breath");
+        assert_eq!(told(&world).await?, (11..=told_to).collect::<Vec<_>>());
+        let wake = async {
+            while world.clock.sleepers() == 0 {
+                tokio::task::yield_now().await;
+            }
+            world.clock.advance(breath);
+        };
+        tokio::join!(room.rest(), wake);
+    }
+    assert_eq!(room.step().await?, Progress::Worked, "the last small page is the end of the patience");
+    assert_eq!(room.step().await?, Progress::Idle, "all that is left at once");
+    assert_eq!(told(&world).await?, (11..=20).collect::<Vec<_>>());
     Ok(())
 }
 
