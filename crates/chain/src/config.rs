@@ -33,10 +33,10 @@ pub struct NodeConfig {
     pub backoff_min: Duration,
     /// The longest wait after failures of a URL.
     pub backoff_max: Duration,
-    /// After the head has moved this far, the finality tags are asked for again.
-    pub tags_blocks: u64,
-    /// After this long, the finality tags are asked for again, if the head has moved at all.
-    pub tags_interval: Duration,
+    /// When the finality tags are asked for again while somebody waits for a block to become final.
+    pub tags: TagsConfig,
+    /// When they are asked for again while nobody does.
+    pub tags_unawaited: TagsConfig,
     /// How many blocks a URL may be behind the best one before another is preferred.
     pub lag_max: u64,
     /// How often the head of a URL that is not in use is asked for.
@@ -47,6 +47,15 @@ pub struct NodeConfig {
     pub quarantine_max: Duration,
     /// How many announcements are kept for a reader that is slow to fetch them.
     pub max_wakes: usize,
+}
+
+/// When the finality tags are asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagsConfig {
+    /// After the head has moved this far.
+    pub blocks: u64,
+    /// After this long, if the head has moved at all.
+    pub interval: Duration,
 }
 
 impl NodeConfig {
@@ -66,8 +75,8 @@ impl NodeConfig {
             subscription_retry: Duration::from_secs(600),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
-            tags_blocks: 16,
-            tags_interval: Duration::from_secs(30),
+            tags: TagsConfig { blocks: 16, interval: Duration::from_secs(30) },
+            tags_unawaited: TagsConfig { blocks: 256, interval: Duration::from_secs(600) },
             lag_max: 5,
             look_around_interval: Duration::from_secs(30),
             quarantine: Duration::from_secs(600),

@@ -47,7 +47,7 @@ mod tags;
 mod upstream;
 mod wire;
 
-pub use config::NodeConfig;
+pub use config::{NodeConfig, TagsConfig};
 pub use error::ConnectError;
 pub use health::{FeedState, UrlStatus};
 pub use node::Node;

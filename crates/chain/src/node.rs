@@ -7,7 +7,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ pub struct Node {
     pool: Arc<Pool>,
     choice: Arc<Choice>,
     tags: Arc<Mutex<Option<Tags>>>,
+    // Whether somebody waits for a block to become final.
+    finality_awaited: AtomicBool,
     // The question for newer tags, while the ones that are kept serve on.
     asking_tags: Mutex<Option<AbortHandle>>,
     // Made at the first wait for a wake: most uses of a node need none.
@@ -90,6 +95,7 @@ impl Node {
             pool,
             choice: Arc::new(choice),
             tags: Arc::default(),
+            finality_awaited: AtomicBool::new(true),
             asking_tags: Mutex::default(),
             feed: OnceLock::new(),
             looks: Mutex::default(),
@@ -167,7 +173,9 @@ impl Node {
         let kept = *self.tags();
         let asked_at = clock.now();
         if let Some(tags) = kept {
-            let serve = tags.serve(index, latest.block, asked_at, config);
+            let awaited = self.finality_awaited.load(Ordering::Relaxed);
+            let limits = if awaited { &config.tags } else { &config.tags_unawaited };
+            let serve = tags.serve(index, latest.block, asked_at, limits);
             if serve || tags.tide_over(index, latest.block, asked_at, config) {
                 if !serve {
                     self.ask_for_tags(tags, latest);
@@ -302,6 +310,10 @@ impl ChainClient for Node {
         };
         self.pool.publish();
         heads
+    }
+
+    fn await_finality(&self, awaited: bool) {
+        self.finality_awaited.store(awaited, Ordering::Relaxed);
     }
 
     async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {

@@ -4,7 +4,7 @@
 use domain::{BlockRef, Heads};
 use jiff::Timestamp;
 
-use crate::NodeConfig;
+use crate::{NodeConfig, TagsConfig};
 
 /// `safe` and `finalized` as one URL gave them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +23,21 @@ impl Tags {
     }
 
     /// Whether they will do for this head of the URL.
-    pub(crate) fn serve(&self, url: usize, head: BlockRef, now: Timestamp, config: &NodeConfig) -> bool {
+    pub(crate) fn serve(&self, url: usize, head: BlockRef, now: Timestamp, config: &TagsConfig) -> bool {
         let recent = self.is_recent(now, config) || head == self.head;
-        recent && self.is_within(config.tags_blocks, url, head)
+        recent && self.is_within(config.blocks, url, head)
     }
 
-    /// Whether they will do for this head of the URL while newer ones are asked for.
+    /// Whether they will do for this head of the URL while newer ones are asked for. The first block that somebody waits
+    /// for may come long after they were asked for last, and does not wait for them either.
     pub(crate) fn tide_over(&self, url: usize, head: BlockRef, now: Timestamp, config: &NodeConfig) -> bool {
-        self.is_recent(now, config) && self.is_within(config.tags_blocks.saturating_mul(2), url, head)
+        let TagsConfig { blocks, interval } = config.tags_unawaited;
+        let limit = TagsConfig { blocks: blocks.saturating_mul(2), interval: interval.saturating_mul(2) };
+        self.is_recent(now, &limit) && self.is_within(limit.blocks, url, head)
     }
 
-    fn is_recent(&self, now: Timestamp, config: &NodeConfig) -> bool {
-        now.duration_since(self.asked_at).unsigned_abs() < config.tags_interval
+    fn is_recent(&self, now: Timestamp, config: &TagsConfig) -> bool {
+        now.duration_since(self.asked_at).unsigned_abs() < config.interval
     }
 
     fn is_within(&self, blocks: u64, url: usize, head: BlockRef) -> bool {
@@ -68,7 +71,7 @@ mod tests {
         let tags = Tags::of(&heads, 1, Timestamp::UNIX_EPOCH);
         let serve = |url, number, second| {
             let now = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
-            tags.serve(url, block(number), now, &config)
+            tags.serve(url, block(number), now, &config.tags)
         };
         assert!(serve(1, 115, 29) && !serve(1, 116, 29), "16 blocks");
         assert!(!serve(1, 101, 30), "30 seconds");
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_tide_over_sixteen_blocks_more_while_they_are_recent() {
+    fn old_tags_tide_over_while_newer_ones_are_asked_for() {
         let config = NodeConfig::new("test".parse().unwrap(), ChainId(1), Vec::new());
         let latest = Header { block: block(100), parent: B256::ZERO, timestamp: 0, bloom: None };
         let heads = Heads { latest, safe: Some(block(98)), finalized: Some(block(96)) };
@@ -87,8 +90,8 @@ mod tests {
             let now = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
             tags.tide_over(url, block(number), now, &config)
         };
-        assert!(tide_over(1, 131, 29) && !tide_over(1, 132, 29), "32 blocks");
-        assert!(!tide_over(1, 116, 30), "30 seconds");
+        assert!(tide_over(1, 611, 29) && !tide_over(1, 612, 29), "512 blocks");
+        assert!(tide_over(1, 116, 1_199) && !tide_over(1, 116, 1_200), "20 minutes");
         assert!(!tide_over(0, 116, 1), "another URL");
         assert!(!tide_over(1, 97, 1), "below a tag");
     }

@@ -47,6 +47,10 @@ impl ChainClient for MeddledNode {
         self.node.heads().await
     }
 
+    fn await_finality(&self, awaited: bool) {
+        self.node.await_finality(awaited);
+    }
+
     async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
         self.node.headers_by_number(numbers).await
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use chain::Node;
-use domain::{BlockRef, ChainClient, LogFilter, LogQuery, Providers, Wake};
+use domain::{BlockRef, ChainClient, Heads, LogFilter, LogQuery, Providers, Wake};
 use testkit::{
     anvil::TestAnvil,
     clock::ManualClock,
@@ -46,6 +46,20 @@ async fn head(node: &Node, block: BlockRef) {
     .await;
 }
 
+/// Mines until the heads have this safe block or a newer one, and gives them.
+async fn until_safe(scripted: &ScriptedNode, node: &Node, safe: u64) -> anyhow::Result<Heads> {
+    let newer = async {
+        loop {
+            head(node, scripted.mine(Vec::new()).block).await;
+            let heads = node.heads().await?;
+            if heads.safe.is_some_and(|block| block.number >= safe) {
+                return anyhow::Ok(heads);
+            }
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, newer).await?
+}
+
 #[tokio::test]
 async fn following_a_live_chain_costs_a_call_a_block_and_two_in_sixteen_for_the_tags() -> anyhow::Result<()> {
     let (scripted, node, _) = live().await?;
@@ -77,17 +91,8 @@ async fn a_block_does_not_wait_for_the_tags_which_come_with_a_later_one() -> any
     let heads = node.heads().await?;
     assert_eq!((heads.latest.block.number, heads.safe.unwrap().number), (26, 8), "those of head 10");
     asked_for(&scripted, before + 2).await?;
-    let newer = async {
-        loop {
-            head(&node, scripted.mine(Vec::new()).block).await;
-            let heads = node.heads().await?;
-            if heads.safe.unwrap().number == 24 {
-                return anyhow::Ok(heads);
-            }
-        }
-    };
-    let heads = tokio::time::timeout(WAIT_MAX, newer).await??;
-    assert_eq!(heads.finalized.unwrap().number, 22);
+    let heads = until_safe(&scripted, &node, 24).await?;
+    assert_eq!(heads.finalized.unwrap().number, heads.safe.unwrap().number - 2);
     assert_eq!(asked(&scripted), before + 2, "once");
     Ok(())
 }
@@ -132,8 +137,51 @@ async fn the_tags_are_asked_for_again_after_thirty_seconds_in_which_the_head_mov
     clock.advance(Duration::from_secs(1));
     head(&node, scripted.mine(Vec::new()).block).await;
     let before = asked(&scripted);
-    let heads = node.heads().await?;
-    assert_eq!((heads.safe.unwrap().number, heads.finalized.unwrap().number), (10, 8), "those of head 12");
+    assert_eq!(node.heads().await?.safe.unwrap().number, 8, "nobody waits for them");
+    let heads = until_safe(&scripted, &node, 10).await?;
+    assert_eq!(heads.finalized.unwrap().number, heads.safe.unwrap().number - 2);
+    assert_eq!(asked(&scripted), before + 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_nobody_waits_for_finality_a_block_costs_a_call_and_the_tags_are_asked_for_seldom()
+-> anyhow::Result<()> {
+    let (scripted, node, clock) = live().await?;
+    node.await_finality(false);
+    let before = asked(&scripted);
+    for _ in 0..255 {
+        clock.advance(Duration::from_secs(2));
+        let mined = scripted.mine(Vec::new()).block;
+        head(&node, mined).await;
+        assert_eq!(node.heads().await?.latest.block, mined);
+        node.logs(LogQuery::Block(mined), &filters()[0]).await?;
+    }
+    assert_eq!(asked(&scripted), before + 255, "one for each block");
+    // Somebody waits now: with the next head they are asked for, and that head does not wait.
+    node.await_finality(true);
+    head(&node, scripted.mine(Vec::new()).block).await;
+    assert_eq!(node.heads().await?.safe.unwrap().number, 8, "those of head 10");
+    until_safe(&scripted, &node, 264).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tags_that_nobody_waits_for_are_asked_for_after_ten_minutes() -> anyhow::Result<()> {
+    let (scripted, node, clock) = live().await?;
+    node.await_finality(false);
+    let before = asked(&scripted);
+    // No silence is so long that the subscription is made anew.
+    for _ in 0..10 {
+        clock.advance(Duration::from_secs(59));
+        head(&node, scripted.mine(Vec::new()).block).await;
+        node.heads().await?;
+    }
+    assert_eq!(asked(&scripted), before);
+    clock.advance(Duration::from_secs(10));
+    head(&node, scripted.mine(Vec::new()).block).await;
+    node.heads().await?;
+    until_safe(&scripted, &node, 10).await?;
     assert_eq!(asked(&scripted), before + 2);
     Ok(())
 }
@@ -161,7 +209,7 @@ async fn a_head_below_a_tag_is_an_old_one_and_all_is_asked() -> anyhow::Result<(
     head(&node, announced).await;
     // The chain goes on, and the announcement of that is still on its way.
     let newest = scripted.chain(|chain| chain.mine(Vec::new()).block);
-    clock.advance(Duration::from_secs(30));
+    clock.advance(Duration::from_secs(1_200));
     let heads = node.heads().await?;
     assert_eq!((heads.latest.block, heads.safe, heads.finalized), (newest, Some(newest), Some(newest)));
     Ok(())

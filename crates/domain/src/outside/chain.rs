@@ -233,6 +233,10 @@ pub trait ChainClient: Providers + Debug + Send + Sync {
     /// See [`ChainError`].
     async fn heads(&self) -> Result<Heads, ChainError>;
 
+    /// Says whether anybody waits for a block to become final, which is so until this says otherwise. While nobody does,
+    /// the tags are asked for seldom.
+    fn await_finality(&self, _awaited: bool) {}
+
     /// Headers by number, in one batch, in the order asked; `None` where the node has no such block.
     ///
     /// # Errors

@@ -92,6 +92,8 @@ pub struct Ingest {
     children: Children,
     // The height up to which the node says that the chain is final.
     finalized: u64,
+    // Above this height nothing of ours waits to become final.
+    unsettled: u64,
     // The height up to which the blocks that we hold are final: no reorg may cross it.
     final_held: u64,
     noted: Option<(Heads, bool)>,
@@ -124,6 +126,7 @@ impl Ingest {
             filters,
             children: Children::default(),
             finalized: 0,
+            unsettled: u64::MAX,
             final_held: 0,
             noted: None,
             witnesses: Witnesses::default(),
@@ -150,6 +153,7 @@ impl Ingest {
             self.reconsider_halt().await?;
         }
         self.looked_at = self.deps.clock.now();
+        self.deps.client.await_finality(self.awaits_finality());
         let heads = self.deps.client.heads().await?;
         if self.chain.is_none() {
             self.ahead.clear();
@@ -158,6 +162,7 @@ impl Ingest {
                 // Half a start is none: the cursors belong to the chain.
                 self.chain = None;
             }
+            self.unsettled = self.tip_number();
             return self.halting(started).await;
         }
         self.finalized = self.finalized.max(self.final_height(&heads));
@@ -165,6 +170,7 @@ impl Ingest {
         let did = self.forget_on_fence(did);
         let did = self.halting(did).await?;
         self.note(&heads, did).await?;
+        self.unsettle(did);
         self.look = !self.is_caught_up(&heads.latest);
         if did != Did::Idle {
             return Ok(did);
@@ -184,11 +190,34 @@ impl Ingest {
         }
         let did = self.hear_late_witnesses().await;
         let did = self.forget_on_fence(did)?;
+        self.unsettle(did);
         if did != Did::Idle {
             return Ok(did);
         }
         let did = self.backfill().await;
-        self.forget_on_fence(did)
+        let did = self.forget_on_fence(did)?;
+        self.unsettle(did);
+        Ok(did)
+    }
+
+    // The past is read by what is final, too.
+    fn awaits_finality(&self) -> bool {
+        self.unsettled > self.finalized || self.cursors.iter().any(ContractCursor::is_behind)
+    }
+
+    // What was stored waits to become final. Not knowing in which blocks it is, it may be in the newest.
+    fn unsettle(&mut self, did: Did) {
+        let stored = match did {
+            Did::Followed { events, .. } => (events > 0).then(|| self.tip_number()),
+            Did::Recovered { .. } => Some(self.tip_number()),
+            Did::Backfilled { to, .. } => Some(to),
+            Did::Started { .. } | Did::StoodBy | Did::Idle => None,
+        };
+        self.unsettled = self.unsettled.max(stored.unwrap_or_default());
+    }
+
+    fn tip_number(&self) -> u64 {
+        self.chain.as_ref().map_or(u64::MAX, |chain| chain.tip().number)
     }
 
     async fn follow(&mut self, head: &Header) -> Result<Did, RoomError> {
