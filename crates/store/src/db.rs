@@ -10,7 +10,7 @@ use std::{
 
 use domain::redact_url;
 use sqlx::{
-    AssertSqlSafe, Postgres, Sqlite,
+    AssertSqlSafe, Connection as _, Postgres, Sqlite,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -23,6 +23,9 @@ const POSTGRES_COMMITTERS_MAX: u32 = 4;
 const SQLITE_READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection that was used within this time is taken to be alive: to ask first doubles the round trips. Where it is not,
+/// the statement fails, and is tried again on another.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -74,9 +77,8 @@ impl Store {
                     config(format!("{error}; write postgres://user:password@host:5432/database"))
                 })?
                 .application_name("chainbell");
-            let pool = |most| PgPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE_TIMEOUT);
-            commits = Some(pool(POSTGRES_COMMITTERS_MAX).connect_lazy_with(options.clone()));
-            let pool = pool(POSTGRES_CONNECTIONS_MAX);
+            commits = Some(postgres_pool(POSTGRES_COMMITTERS_MAX).connect_lazy_with(options.clone()));
+            let pool = postgres_pool(POSTGRES_CONNECTIONS_MAX);
             Db::Postgres(pool.connect_with(options).await.map_err(|error| unreachable(&shown, &error))?)
         } else if url.starts_with("sqlite:") {
             connect_sqlite(url).await.map_err(|error| {
@@ -228,6 +230,21 @@ fn unreachable(url: &str, error: &sqlx::Error) -> StoreError {
     }
 }
 
+fn postgres_pool(most: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
 async fn connect_sqlite(url: &str) -> Result<Db, sqlx::Error> {
     // NORMAL keeps the file consistent and loses nothing when the process dies; a power cut may undo the last
     // commits as a whole, after which they are simply done again.
@@ -238,7 +255,8 @@ async fn connect_sqlite(url: &str) -> Result<Db, sqlx::Error> {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .optimize_on_close(true, None);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
+    // A file does not hang up.
+    let pool = || SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT).test_before_acquire(false);
     let writer = first_connection(|| pool().max_connections(1).connect_with(options.clone())).await?;
     let readers = pool().max_connections(SQLITE_READERS_MAX).connect_with(options).await?;
     Ok(Db::Sqlite { writer, readers })
