@@ -9,10 +9,10 @@ use std::{
 use alloy_primitives::{Address, B256, U256};
 use anyhow::Context as _;
 use devnet::{Call, Options, Reorg};
-use domain::EventId;
+use domain::{Clock as _, EventId};
 use jiff::Timestamp;
 use serde_json::Value as Json;
-use store::Store;
+use store::{Store, StoreClock};
 use testkit::{anvil::TestAnvil, deployment::Deployment, process::Running, wait::eventually};
 
 use crate::world::{CHAIN, Stage, World, digest_watch, immediate_watch};
@@ -158,10 +158,11 @@ impl Ordeal {
     /// Takes the place of the process that publishes, when the dead one's lease is over.
     pub(crate) async fn hush(&self) -> anyhow::Result<()> {
         let store = self.world.store().await?;
+        let clock = StoreClock::measure(&store).await?;
         eventually("the lease of the dead process is over", crate::world::CAP, || {
-            let store = &store;
+            let (store, now) = (&store, clock.now());
             async move {
-                let held = store.take_lease(&relay_of_chain()?, HUSHER, Timestamp::now(), HUSHED).await?;
+                let held = store.take_lease(&relay_of_chain()?, HUSHER, now, HUSHED).await?;
                 Ok(if held { Ok(()) } else { Err("held") })
             }
         })
