@@ -16,8 +16,6 @@ COPY --from=build /usr/local/bin/chainbell /usr/local/bin/chainbell
 COPY config /etc/chainbell
 COPY abi /etc/chainbell/abi
 
-# Each heap of glibc keeps what the largest piece of the past took: two are enough.
-ENV MALLOC_ARENA_MAX=2
 # The embedded store lands here when no other is configured.
 USER chainbell
 WORKDIR /var/lib/chainbell

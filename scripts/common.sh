@@ -10,7 +10,7 @@ cd "$root"
 # say WORDS...: one line of progress, to standard error.
 say() { printf '%s: %s\n' "$script" "$*" >&2; }
 
-# need_rust: cargo is on the PATH and so is a C compiler, or the script ends with what to do.
+# need_rust: cargo is on the PATH and so are a C compiler and make, or the script ends with what to do.
 need_rust() {
   if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
     PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
@@ -20,8 +20,8 @@ need_rust() {
     say 'Rust is missing: install it with rustup (https://rustup.rs), 1.95 or newer, then run this again'
     exit 1
   fi
-  if ! command -v cc >/dev/null 2>&1; then
-    say 'a C compiler is missing: install one (Debian: apt-get install build-essential), then run this again'
+  if ! command -v cc >/dev/null 2>&1 || ! command -v make >/dev/null 2>&1; then
+    say 'a C compiler or make is missing: install both (Debian: apt-get install build-essential), then run this again'
     exit 1
   fi
 }
