@@ -29,6 +29,9 @@ const READY_MAX: Duration = Duration::from_secs(30);
 /// Blocks before the ones that count.
 const WARM_UP: usize = 20;
 
+/// As far below the head as the fixture node's `finalized`.
+const SETTLED: usize = 64;
+
 struct Options {
     blocks: usize,
     logs: u64,
@@ -78,8 +81,10 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         let times = times(&node, &mut listener, options).await?;
         let with = between(&before, &node.calls());
         let averages = binary::averages(folder.path()).await.unwrap_or_default();
+        // Until nothing waits to become final any more.
+        empty(&node, &store, options, 2 * SETTLED).await?;
         let before = node.calls();
-        empty(&node, &store, options).await?;
+        empty(&node, &store, options, options.blocks).await?;
         let without = between(&before, &node.calls());
         let name = if ours { "chainbell" } else { "bare loop" };
         let calls = |calls: &BTreeMap<String, u64>, blocks: usize| {
@@ -92,7 +97,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
             at(&times, 95),
             at(&times, 100),
             calls(&with, options.blocks + WARM_UP),
-            calls(&without, options.blocks / 3)
+            calls(&without, options.blocks)
         );
         medians.push((at(&times, 50), at(&times, 95)));
         drop(process);
@@ -181,10 +186,10 @@ fn ticks(every: Duration) -> Interval {
 }
 
 /// Blocks without logs, until the last of them is the tip.
-async fn empty(node: &FixtureNode, store: &str, options: &Options) -> anyhow::Result<()> {
+async fn empty(node: &FixtureNode, store: &str, options: &Options, blocks: usize) -> anyhow::Result<()> {
     let pool = PgPool::connect(store).await?;
     let mut ticks = ticks(options.every);
-    for _ in 0..options.blocks / 3 {
+    for _ in 0..blocks {
         ticks.tick().await;
         node.mine(0);
     }
