@@ -29,7 +29,7 @@ use crate::{
     questions::BY_NUMBER,
     session::{Announced, SUBSCRIBE, Session},
     upstream::Upstream,
-    wire::{self, WireHeader, WireLog},
+    wire::{self, WireAnnouncedLog, WireHeader},
 };
 
 type Filters = Option<Arc<[LogFilter]>>;
@@ -321,13 +321,10 @@ impl Feeder {
     }
 
     fn announce_log(&self, raw: &RawValue) {
-        match wire::read::<WireLog>(raw) {
-            // It is in no block yet, and will be announced again when it is.
-            Ok(log) if log.is_pending() => {}
-            Ok(log) => match log.into_log() {
-                Ok(log) => self.out.send(Wake::Log(Box::new(log))),
-                Err(why) => drop_announcement("log", &why),
-            },
+        match wire::read::<WireAnnouncedLog>(raw).and_then(WireAnnouncedLog::into_log) {
+            Ok(Some(log)) => self.out.send(Wake::Log(log)),
+            // It will be announced again when it is in a block.
+            Ok(None) => {}
             Err(why) => drop_announcement("log", &why),
         }
     }

@@ -2,7 +2,7 @@
 //! must cost one answer, not the connection. What is complete becomes the domain's type; what is not says what lacks.
 
 use alloy_primitives::{Address, B256, Bloom, Bytes};
-use domain::{BlockRef, Header, RawLog};
+use domain::{AnnouncedLog, BlockRef, Header, RawLog};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
@@ -82,6 +82,30 @@ impl WireHeader {
     }
 }
 
+/// An announced log. A block has hundreds, which come in front of the answer that tells what is in them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WireAnnouncedLog {
+    block_number: Option<Quantity>,
+    block_hash: Option<B256>,
+    log_index: Option<Quantity>,
+    removed: Option<bool>,
+}
+
+impl WireAnnouncedLog {
+    /// Where it is; `None` where it is in no block yet.
+    pub(crate) fn into_log(self) -> Result<Option<AnnouncedLog>, String> {
+        let (Some(Quantity(number)), Some(hash)) = (self.block_number, self.block_hash) else {
+            return Ok(None);
+        };
+        let Some(Quantity(log_index)) = self.log_index else {
+            return Err(format!("a log of block {number} without logIndex"));
+        };
+        let removed = self.removed.unwrap_or(false);
+        Ok(Some(AnnouncedLog { block: BlockRef::new(number, hash), log_index, removed }))
+    }
+}
+
 /// A log.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,11 +124,6 @@ pub(crate) struct WireLog {
 }
 
 impl WireLog {
-    /// Whether the log is in no block yet.
-    pub(crate) const fn is_pending(&self) -> bool {
-        self.block_hash.is_none() || self.block_number.is_none()
-    }
-
     pub(crate) fn into_log(self) -> Result<RawLog, String> {
         let number = self.block_number.ok_or("a log without blockNumber")?.0;
         let lacks = |what| move || format!("a log of block {number} without {what}");

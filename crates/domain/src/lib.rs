@@ -54,9 +54,9 @@ pub use ids::{
 pub use message::{CloudEvent, Message};
 pub use notification::{Delivery, DeliveryState, Notification, NotificationState};
 pub use outside::{
-    AckToken, BlockReceipts, BrokerError, ChainClient, ChainError, Channel, ChannelError, Claim, Clock,
-    Consumer, DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Proof, ProviderStatus,
-    Providers, Publisher, Receipt, Wake, WindowAdd, WindowKey,
+    AckToken, AnnouncedLog, BlockReceipts, BrokerError, ChainClient, ChainError, Channel, ChannelError,
+    Claim, Clock, Consumer, DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Proof,
+    ProviderStatus, Providers, Publisher, Receipt, Wake, WindowAdd, WindowKey,
 };
 pub use quiet::QuietHours;
 pub use recipient::{Recipient, Target, TargetUrl};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use chain::{Ability, FeedState, Node, NodeConfig, probe};
 use devnet::Options;
-use domain::{BlockRef, ChainClient, ChainError, ChainId, Header, LogFilter, LogQuery, Wake};
+use domain::{AnnouncedLog, BlockRef, ChainClient, ChainError, ChainId, Header, LogFilter, LogQuery, Wake};
 use testkit::{anvil::TestAnvil, clock::RealClock};
 
 use super::world::{config, connect, head_and_log, listening, wake};
@@ -183,7 +183,7 @@ async fn new_blocks_and_logs_wake_the_reader(over: Over) -> anyhow::Result<()> {
         .await;
     } else {
         let (head, log) = head_and_log(&node, &filters, is_its_head).await;
-        assert_eq!((log.block, log.tx_hash), (head.block, sent.transaction_hash));
+        assert_eq!(log, AnnouncedLog { block: head.block, log_index: 0, removed: false });
     }
     let feed = if over == Over::Http { FeedState::Polling } else { FeedState::Subscribed };
     assert_eq!(node.status()[0].feed, feed);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chain::{ConnectError, Node, NodeConfig};
-use domain::{ChainClient, ChainId, Header, Heads, LogFilter, RawLog, Wake};
+use domain::{AnnouncedLog, ChainClient, ChainId, Header, Heads, LogFilter, Wake};
 use testkit::{clock::RealClock, scripted_node::ScriptedNode};
 
 /// The longest that a test waits for anything.
@@ -69,16 +69,16 @@ pub(crate) async fn head_and_log(
     node: &Node,
     filters: &[LogFilter],
     wanted: impl Fn(&Header) -> bool,
-) -> (Header, RawLog) {
+) -> (Header, AnnouncedLog) {
     let seen = std::sync::Mutex::new((None, None));
     wake(node, filters, "a head and a log", |wake| {
         let mut seen = seen.lock().unwrap();
         match wake {
             Wake::Head(head) if wanted(&head) => seen.0 = Some(*head),
-            Wake::Log(log) => seen.1 = Some(*log),
+            Wake::Log(log) => seen.1 = Some(log),
             Wake::Head(_) | Wake::Reconnected => {}
         }
-        seen.0.zip(seen.1.clone())
+        seen.0.zip(seen.1)
     })
     .await
 }

@@ -133,9 +133,20 @@ pub enum Wake {
     /// The node announced a head.
     Head(Box<Header>),
     /// The node announced a log of a watched contract: a witness against an empty answer later.
-    Log(Box<RawLog>),
+    Log(AnnouncedLog),
     /// The subscription broke or was made anew: whatever was announced meanwhile is unknown.
     Reconnected,
+}
+
+/// Where an announced log is. What is in it is read with its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnnouncedLog {
+    /// The block.
+    pub block: BlockRef,
+    /// Its place in the block.
+    pub log_index: u64,
+    /// Whether the node says that the block left its chain.
+    pub removed: bool,
 }
 
 /// How the logs of a block were made sure of.

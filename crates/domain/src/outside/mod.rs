@@ -9,7 +9,8 @@ mod debouncer;
 
 pub use broker::{AckToken, BrokerError, Consumer, Incoming, Publisher};
 pub use chain::{
-    BlockReceipts, ChainClient, ChainError, LogFilter, LogQuery, Proof, ProviderStatus, Providers, Wake,
+    AnnouncedLog, BlockReceipts, ChainClient, ChainError, LogFilter, LogQuery, Proof, ProviderStatus,
+    Providers, Wake,
 };
 pub use channel::{Channel, ChannelError, Outgoing, Receipt};
 pub use clock::Clock;
