@@ -167,11 +167,12 @@ async fn a_bloom_spares_a_question_only_where_the_operator_says_so() -> anyhow::
         world.node.mine(Vec::new());
         settle(&mut ingest).await?;
         assert_eq!(world.questions(before).len(), usize::from(!trust));
-        // And a bloom that is zero over real logs hides them from whoever trusts it.
+        // A block with logs has a bloom that says so, and is read either way.
         let first = world.head() + 1;
         world.ring(first..=first);
         settle(&mut ingest).await?;
         assert_eq!(world.tip().await?, first);
+        assert_eq!(world.held(BELL).await?.last().map(|(number, ..)| *number), Some(first));
     }
     world.agrees().await
 }
