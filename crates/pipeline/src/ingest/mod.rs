@@ -169,8 +169,9 @@ impl Ingest {
         let did = self.follow(&heads.latest).await;
         let did = self.forget_on_fence(did);
         let did = self.halting(did).await?;
-        self.note(&heads, did).await?;
+        // Before anything can fail: what was stored waits, whether the rest of the step succeeds or not.
         self.unsettle(did);
+        self.note(&heads, did).await?;
         self.look = !self.is_caught_up(&heads.latest);
         if did != Did::Idle {
             return Ok(did);
