@@ -25,9 +25,10 @@ use crate::{
     fault::Fault,
     health::FeedState,
     limits::{INTERVAL_HEADS, STALL_INTERVALS},
+    link::SUBSCRIBE,
     pool::Pool,
     questions::BY_NUMBER,
-    session::{Announced, SUBSCRIBE, Session},
+    session::{Announced, Session},
     upstream::Upstream,
     wire::{self, WireAnnouncedLog, WireHeader},
 };

@@ -1,47 +1,119 @@
 //! Owns the JSON-RPC envelope as nodes really write it: `result` beside a null `error`, errors that are a bare string,
 //! codes that are strings, one answer where a batch was asked. What a strict reader would take for the end of the
 //! connection becomes an answer here, or nothing.
+//!
+//! A block brings hundreds of frames, and its logs come behind them: what is inside one stays where it is until
+//! somebody is found who wants it.
 
-use alloy_json_rpc::{ErrorPayload, EthNotification, Id, PubSubItem, Response, ResponsePayload};
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+use alloy_json_rpc::{ErrorPayload, Id, Response, ResponsePayload};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny},
+};
 use serde_json::{Value as Json, value::RawValue};
 
 use crate::classify::Refusal;
 
 /// One object of the other side.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Frame {
+pub(crate) struct Frame<'a> {
     #[serde(default)]
     id: Option<Id>,
     // A null result is a result: a block that the node does not have.
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Box<RawValue>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
     #[serde(default)]
     error: Option<Json>,
-    // Read only where it is an announcement: anything else in it is not for us.
-    #[serde(default)]
-    params: Option<Box<RawValue>>,
+    #[serde(default, borrow, deserialize_with = "announcement")]
+    params: Option<News<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Announcement {
-    subscription: Json,
-    result: Box<RawValue>,
+/// An announcement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct News<'a> {
+    /// The id of its subscription.
+    pub(crate) subscription: &'a RawValue,
+    /// What is announced.
+    pub(crate) result: &'a RawValue,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
+// What the parameters are, if they are an announcement: anything else in them is not for us, whatever its shape.
+fn announcement<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<News<'de>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(field_identifier, rename_all = "lowercase")]
+    enum Key {
+        Subscription,
+        Result,
+        #[serde(other)]
+        Other,
+    }
+
+    struct Visitor;
+    impl<'de> de::Visitor<'de> for Visitor {
+        type Value = Option<News<'de>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut subscription, mut result) = (None, None);
+            while let Some(key) = map.next_key()? {
+                match key {
+                    Key::Subscription => subscription = Some(map.next_value()?),
+                    Key::Result => result = Some(map.next_value()?),
+                    Key::Other => drop(map.next_value::<IgnoredAny>()?),
+                }
+            }
+            Ok(subscription.zip(result).map(|(subscription, result)| News { subscription, result }))
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            de::Visitor::visit_seq(IgnoredAny, seq).map(|_| None)
+        }
+
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+    deserializer.deserialize_any(Visitor)
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// What came in one message: one object or several.
 #[derive(Debug)]
-pub(crate) enum Packet {
-    Single(Frame),
-    Batch(Vec<Frame>),
+pub(crate) enum Packet<'a> {
+    Single(Frame<'a>),
+    Batch(Vec<Frame<'a>>),
 }
 
-impl Packet {
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+impl<'a> Packet<'a> {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
         let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'[') {
             serde_json::from_slice(text).map(Self::Batch)
@@ -50,7 +122,7 @@ impl Packet {
         }
     }
 
-    pub(crate) fn into_frames(self) -> Vec<Frame> {
+    pub(crate) fn into_frames(self) -> Vec<Frame<'a>> {
         match self {
             Self::Single(frame) => vec![frame],
             Self::Batch(frames) => frames,
@@ -58,13 +130,13 @@ impl Packet {
     }
 }
 
-impl Frame {
+impl<'a> Frame<'a> {
     /// The answer as alloy knows it. An object with neither result nor error is an error.
     pub(crate) fn into_response(self) -> Response {
         let id = self.id.unwrap_or(Id::None);
         let payload = match (self.error, self.result) {
             (Some(error), _) => ResponsePayload::Failure(payload(&read_error(&error))),
-            (None, Some(result)) => ResponsePayload::Success(result),
+            (None, Some(result)) => ResponsePayload::Success(result.to_owned()),
             (None, None) => ResponsePayload::Failure(payload(&Refusal {
                 code: 0,
                 message: "the answer holds neither a result nor an error".to_owned(),
@@ -74,14 +146,12 @@ impl Frame {
         Response { id, payload }
     }
 
-    /// The object as something that arrives on a socket; `None` where nobody can be meant by it.
-    pub(crate) fn into_item(self) -> Option<PubSubItem> {
+    /// The announcement that it is; `None` where it is an answer, or nothing that is for anybody.
+    pub(crate) const fn news(&self) -> Option<News<'a>> {
         if !matches!(self.id, None | Some(Id::None)) {
-            return Some(PubSubItem::Response(self.into_response()));
+            return None;
         }
-        let params: Announcement = serde_json::from_str(self.params?.get()).ok()?;
-        let subscription = serde_json::from_value(params.subscription).ok()?;
-        Some(PubSubItem::Notification(EthNotification { subscription, result: params.result }))
+        self.params
     }
 
     /// The error inside, where there is one.
@@ -143,16 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn what_addresses_nobody_is_nothing() {
+    fn what_addresses_nobody_is_no_news() {
         for text in [
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#,
             r#"{"jsonrpc":"2.0","method":"ping"}"#,
-            r#"{"jsonrpc":"2.0","method":"ping","params":[1]}"#,
-            r#"{"jsonrpc":"2.0","method":"ping","params":{"subscription":[1],"result":1}}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":[1,{"subscription":"0x1","result":1}]}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":{"subscription":"0x1"}}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":null}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":"pong"}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":true}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":-1}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":1.5}"#,
             "{}",
         ] {
             let Packet::Single(frame) = Packet::parse(text.as_bytes()).unwrap() else { panic!("a batch") };
-            assert!(frame.into_item().is_none(), "{text}");
+            assert!(frame.news().is_none(), "{text}");
         }
     }
 }

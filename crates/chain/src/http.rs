@@ -111,7 +111,7 @@ impl Inner {
 /// Puts the answers where the client looks for them.
 ///
 /// A single question is answered by whatever came back, and one error for a whole batch answers all of its questions.
-fn address(packet: Packet, request: &RequestPacket) -> ResponsePacket {
+fn address(packet: Packet<'_>, request: &RequestPacket) -> ResponsePacket {
     match request {
         RequestPacket::Single(_) => {
             let first = packet.into_frames().into_iter().next();

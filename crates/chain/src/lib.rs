@@ -6,10 +6,10 @@
 //! them, or where they are kept.
 //!
 //! The parts: an `Endpoint` is a configured URL; a `Link` an open connection to it; an `Upstream` the URL with its
-//! health, its pace and its link; a `Pool` the chain's URLs by score; a [`Node`] all of them behind one face. Requests and subscriptions go through alloy's
-//! client and its pubsub service. The two transports below it are ours, on alloy's own extension points, for what theirs
-//! lack: a limit on the size of an answer, the reason why a connection ended, frames that may be nonsense without
-//! costing the connection, and URLs that never reach a log.
+//! health, its pace and its link; a `Pool` the chain's URLs by score; a [`Node`] all of them behind one face. Requests go
+//! through alloy's client. The WebSocket and HTTP transports below it are ours, on alloy's own extension points, for what
+//! theirs lack: a limit on the size of an answer, the reason why a connection ended, frames that may be nonsense without
+//! costing the connection, URLs that never reach a log, and questions that do not wait for announcements.
 //!
 //! # Invariants
 //! - No URL, and no secret inside one, is in an error, a log or a `Debug` output.
@@ -22,6 +22,7 @@ mod choice;
 mod classify;
 mod coherence;
 mod config;
+mod desk;
 mod endpoint;
 mod error;
 mod fault;

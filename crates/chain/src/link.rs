@@ -3,23 +3,29 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_json_rpc::{ErrorPayload, RpcError};
+use alloy_json_rpc::{ErrorPayload, ResponsePayload, RpcError, SubId};
 use alloy_primitives::B256;
-use alloy_pubsub::{PubSubConnect, RawSubscription};
+use alloy_pubsub::{ConnectionHandle, PubSubConnect, PubSubFrontend};
 use alloy_rpc_client::{RpcClient, RpcClientInner};
-use alloy_transport::{TransportError, TransportErrorKind};
+use alloy_transport::{TransportError, TransportErrorKind, TransportResult};
 use alloy_transport_ipc::IpcConnect;
 use domain::Clock;
-use serde_json::{Value as Json, value::RawValue};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use serde_json::{Value as Json, json, value::RawValue};
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
 use crate::{
     NodeConfig,
     classify::{HttpRefusal, Refusal, classify, classify_http},
+    desk::Heard,
     endpoint::{Endpoint, Transport},
     fault::Fault,
     http::{HttpTransport, WireError},
     limits::{ANNOUNCEMENTS_MAX, CONNECT_MAX},
-    socket::{Ending, Once, SocketConnect},
+    socket::{Ending, SocketOptions, SocketTransport},
 };
 
 /// alloy ends a subscription under the request id 1; ours begin above it.
@@ -27,11 +33,25 @@ const FIRST_ID: u64 = 16;
 
 const ENDED: &str = "the connection ended";
 
+pub(crate) const SUBSCRIBE: &str = "eth_subscribe";
+
 /// A connection.
 pub(crate) struct Link {
     client: RpcClient,
+    // The way past the client, for subscriptions.
+    socket: Option<SocketTransport>,
     ending: Ending,
 }
+
+/// A subscription, by the name that its transport has for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Subscription {
+    Socket(SubId),
+    Ipc(B256),
+}
+
+/// What a subscription brings, up to the end of the connection.
+pub(crate) type Hearing = BoxStream<'static, Heard>;
 
 impl Link {
     /// Connects. Over HTTP nothing is sent yet.
@@ -49,25 +69,22 @@ impl Link {
                 Transport::Http(url) => {
                     let transport = HttpTransport::new(url.clone(), timeout, limit, Arc::clone(clock))
                         .map_err(WireError::into_transport)?;
-                    Ok(RpcClientInner::new(transport, false))
+                    Ok((RpcClientInner::new(transport, false), None))
                 }
                 Transport::WebSocket(url) => {
-                    let connect = SocketConnect {
-                        url: url.clone(),
-                        max_response_bytes: limit,
-                        send_timeout: timeout,
-                        ending: ending.clone(),
-                    };
-                    subscribing(Once(connect)).await
+                    let options = SocketOptions { max_response_bytes: limit, send_timeout: timeout };
+                    let socket = SocketTransport::connect(url, options, ending.clone()).await;
+                    let socket = socket.map_err(WireError::into_transport)?;
+                    Ok((RpcClientInner::new(socket.clone(), false), Some(socket)))
                 }
-                Transport::Ipc(path) => subscribing(Once(IpcConnect::from(path.clone()))).await,
+                Transport::Ipc(path) => Ok((over_ipc(path).await?, None)),
             }
         };
         let limit = config.request_timeout.min(CONNECT_MAX);
         let opened = tokio::time::timeout(limit, opening).await;
-        let client = opened.map_err(|_elapsed| too_slow(limit))?;
-        let client = client.map_err(|error| fault("", error, &ending))?;
-        Ok(Self { client: RpcClient::from_inner(client.with_id(FIRST_ID)), ending })
+        let opened = opened.map_err(|_elapsed| too_slow(limit))?;
+        let (client, socket) = opened.map_err(|error| fault("", error, &ending))?;
+        Ok(Self { client: RpcClient::from_inner(client.with_id(FIRST_ID)), socket, ending })
     }
 
     /// One request.
@@ -100,21 +117,62 @@ impl Link {
         Ok(answers)
     }
 
-    /// The announcements of a subscription that `eth_subscribe` made, by the id that it answered.
-    pub(crate) async fn announcements(&self, id: B256) -> Result<RawSubscription, Fault> {
-        let frontend = self
-            .client
-            .pubsub_frontend()
-            .ok_or_else(|| Fault::Unsupported("HTTP carries no subscriptions".to_owned()))?;
-        let failed = |error| fault("eth_subscribe", error, &self.ending);
-        frontend.get_subscription(id).await.map_err(failed)
+    /// Subscribes; HTTP carries no subscriptions.
+    pub(crate) async fn subscribe(&self, params: Json) -> Result<(Subscription, Hearing), Fault> {
+        let failed = |error| fault(SUBSCRIBE, error, &self.ending);
+        let Some(socket) = &self.socket else { return self.subscribe_over_ipc(params).await };
+        let request = self.client.make_request(SUBSCRIBE, params).serialize();
+        let request = request.map_err(|error| failed(RpcError::ser_err(error)))?;
+        let answer = socket.ask(request).await.map_err(|error| failed(error.into_transport()))?;
+        match (answer.response.payload, answer.listener) {
+            (ResponsePayload::Failure(error), _) => Err(failed(RpcError::ErrorResp(error))),
+            (ResponsePayload::Success(_), Some(listener)) => {
+                let id = Subscription::Socket(listener.id.clone());
+                let next = |mut listener: crate::desk::Listener| async move {
+                    let heard = listener.next().await?;
+                    Some((heard, listener))
+                };
+                Ok((id, stream::unfold(listener, next).boxed()))
+            }
+            (ResponsePayload::Success(raw), None) => {
+                Err(Fault::Incoherent(format!("{SUBSCRIBE} answered no id, but {}", raw.get())))
+            }
+        }
+    }
+
+    async fn subscribe_over_ipc(&self, params: Json) -> Result<(Subscription, Hearing), Fault> {
+        let failed = |error| fault(SUBSCRIBE, error, &self.ending);
+        let frontend = self.frontend();
+        let frontend =
+            frontend.ok_or_else(|| Fault::Unsupported("HTTP carries no subscriptions".to_owned()))?;
+        let id = self.client.request::<_, B256>(SUBSCRIBE, params).await.map_err(failed)?;
+        let announcements = frontend.get_subscription(id).await.map_err(failed)?;
+        let heard = |item| match item {
+            Ok(raw) => Heard::News(raw),
+            Err(BroadcastStreamRecvError::Lagged(_)) => Heard::Lost,
+        };
+        Ok((Subscription::Ipc(id), BroadcastStream::new(announcements.rx).map(heard).boxed()))
     }
 
     /// Ends a subscription. It is a courtesy: nothing is lost when the node does not hear it.
-    pub(crate) fn unsubscribe(&self, id: B256) {
-        if let Some(frontend) = self.client.pubsub_frontend() {
-            let _ = frontend.unsubscribe(id);
+    pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
+        match subscription {
+            Subscription::Socket(id) => {
+                let request = self.client.make_request("eth_unsubscribe", json!([id])).serialize();
+                if let (Some(socket), Ok(request)) = (&self.socket, request) {
+                    socket.tell(request);
+                }
+            }
+            Subscription::Ipc(id) => {
+                if let Some(frontend) = self.frontend() {
+                    let _ = frontend.unsubscribe(*id);
+                }
+            }
         }
+    }
+
+    fn frontend(&self) -> Option<&PubSubFrontend> {
+        self.client.pubsub_frontend()
     }
 
     /// Why the connection ended, in words.
@@ -128,11 +186,27 @@ impl Link {
     }
 }
 
-async fn subscribing(connect: impl PubSubConnect) -> Result<RpcClientInner, TransportError> {
-    let local = connect.is_local();
-    let frontend = connect.into_service().await?;
+async fn over_ipc(path: &std::path::Path) -> Result<RpcClientInner, TransportError> {
+    let frontend = Once(IpcConnect::from(path.to_owned())).into_service().await?;
     frontend.set_channel_size(ANNOUNCEMENTS_MAX);
-    Ok(RpcClientInner::new(frontend, local))
+    Ok(RpcClientInner::new(frontend, true))
+}
+
+/// A connector that connects once. alloy's pubsub service would reconnect silently, and lose what came in between.
+struct Once<C>(C);
+
+impl<C: PubSubConnect> PubSubConnect for Once<C> {
+    fn is_local(&self) -> bool {
+        self.0.is_local()
+    }
+
+    async fn connect(&self) -> TransportResult<ConnectionHandle> {
+        self.0.connect().await
+    }
+
+    async fn try_reconnect(&self) -> TransportResult<ConnectionHandle> {
+        Err(TransportErrorKind::non_retryable_str(ENDED))
+    }
 }
 
 pub(crate) fn too_slow(timeout: Duration) -> Fault {

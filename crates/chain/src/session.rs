@@ -3,25 +3,19 @@
 
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
-use alloy_primitives::B256;
 use domain::LogFilter;
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value as Json, json, value::RawValue};
-use tokio_stream::{
-    StreamMap,
-    wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
-};
+use tokio_stream::StreamMap;
 
 use crate::{
+    desk::Heard,
     fault::Fault,
     limits::LOG_SUBSCRIPTIONS_MAX,
-    link::Link,
+    link::{Link, SUBSCRIBE, Subscription},
     questions::{log_params, split},
     upstream::Upstream,
-    wire,
 };
-
-pub(crate) const SUBSCRIBE: &str = "eth_subscribe";
 
 /// What a subscription brings.
 #[derive(Debug)]
@@ -40,9 +34,9 @@ type Announcements = Pin<Box<dyn Stream<Item = Announced> + Send>>;
 pub(crate) struct Session {
     pub(crate) link: Arc<Link>,
     heads: Announcements,
-    logs: StreamMap<B256, Announcements>,
+    logs: StreamMap<Subscription, Announcements>,
     // By their parameters, which tell whether a filter has a subscription already.
-    subscribed: HashMap<String, B256>,
+    subscribed: HashMap<String, Subscription>,
 }
 
 impl Session {
@@ -76,7 +70,7 @@ impl Session {
         for (key, params) in &wanted {
             if !self.subscribed.contains_key(key) {
                 let (id, logs) = subscribe(upstream, &self.link, params.clone(), Announced::Log).await?;
-                self.logs.insert(id, logs);
+                self.logs.insert(id.clone(), logs);
                 self.subscribed.insert(key.clone(), id);
             }
         }
@@ -85,7 +79,7 @@ impl Session {
             let keep = wanted.contains_key(key);
             if !keep {
                 logs.remove(id);
-                link.unsubscribe(*id);
+                link.unsubscribe(id);
             }
             keep
         });
@@ -108,17 +102,12 @@ async fn subscribe(
     link: &Link,
     params: Json,
     announce: fn(Box<RawValue>) -> Announced,
-) -> Result<(B256, Announcements), Fault> {
-    let subscribing = async {
-        let id = link.request(SUBSCRIBE, params).await?;
-        let id: B256 = wire::read(&id).map_err(Fault::Incoherent)?;
-        Ok((id, link.announcements(id).await?))
-    };
-    let (id, announcements) = upstream.timed(SUBSCRIBE, link, subscribing).await?;
-    let stream = BroadcastStream::new(announcements.rx)
-        .map(move |item| match item {
-            Ok(raw) => announce(raw),
-            Err(BroadcastStreamRecvError::Lagged(_)) => Announced::Lost,
+) -> Result<(Subscription, Announcements), Fault> {
+    let (id, hearing) = upstream.timed(SUBSCRIBE, link, link.subscribe(params)).await?;
+    let stream = hearing
+        .map(move |heard| match heard {
+            Heard::News(raw) => announce(raw),
+            Heard::Lost => Announced::Lost,
         })
         .chain(stream::iter([Announced::Ended]));
     Ok((id, Box::pin(stream)))

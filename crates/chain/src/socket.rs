@@ -1,18 +1,22 @@
-//! Owns the WebSocket below alloy's pubsub service: connecting, keeping alive, and noticing the end.
+//! Owns a WebSocket below alloy's client: connecting, keeping alive, and noticing the end. Who waits for what is the
+//! desk's to know.
 //!
 //! It stands in for alloy's own backend, for which one frame that it cannot read is the end of the connection, and which
-//! tells nobody why a connection ended. Reconnecting is not its business, nor the pubsub service's: [`Once`] sees to it
-//! that a connection that ended stays ended, and that whoever used it hears of it.
+//! tells nobody why a connection ended; and for alloy's pubsub service, which sends nothing while there is something to
+//! read, so that the question for a block's logs would wait behind every one of them that is announced. Reconnecting is
+//! not its business.
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use alloy_pubsub::{ConnectionHandle, ConnectionInterface, PubSubConnect};
-use alloy_transport::{Authorization, TransportErrorKind, TransportResult};
-use futures::{SinkExt, StreamExt};
+use alloy_json_rpc::{RequestPacket, ResponsePacket, SerializedRequest};
+use alloy_transport::{Authorization, TransportError, TransportFut};
+use futures::{SinkExt, StreamExt, future::try_join_all};
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{
@@ -24,10 +28,12 @@ use tokio_tungstenite::{
         protocol::WebSocketConfig,
     },
 };
+use tower::Service;
 use url::Url;
 
 use crate::{
     classify::HttpRefusal,
+    desk::{Answer, Desk, Question, Turn},
     frame::Packet,
     http::WireError,
     limits::{GARBAGE_MAX, KEEPALIVE},
@@ -55,70 +61,96 @@ impl Ending {
     }
 }
 
-/// A connector that connects once. alloy's pubsub service would reconnect silently, and lose what came in between.
-pub(crate) struct Once<C>(pub(crate) C);
-
-impl<C: PubSubConnect> PubSubConnect for Once<C> {
-    fn is_local(&self) -> bool {
-        self.0.is_local()
-    }
-
-    async fn connect(&self) -> TransportResult<ConnectionHandle> {
-        self.0.connect().await
-    }
-
-    async fn try_reconnect(&self) -> TransportResult<ConnectionHandle> {
-        Err(TransportErrorKind::non_retryable_str("the connection ended"))
-    }
-}
-
-/// Connects to a URL.
-pub(crate) struct SocketConnect {
-    pub(crate) url: Url,
+/// How to connect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SocketOptions {
     pub(crate) max_response_bytes: usize,
     pub(crate) send_timeout: Duration,
-    pub(crate) ending: Ending,
 }
 
-impl PubSubConnect for SocketConnect {
-    fn is_local(&self) -> bool {
-        false
-    }
+/// The asking end of a WebSocket: a transport of alloy's client. The connection ends with the last of them.
+#[derive(Clone)]
+pub(crate) struct SocketTransport {
+    questions: mpsc::UnboundedSender<Question>,
+    ending: Ending,
+}
 
-    async fn connect(&self) -> TransportResult<ConnectionHandle> {
-        let request = handshake(&self.url).map_err(|error| refused(error).into_transport())?;
+impl SocketTransport {
+    /// Connects to a URL.
+    pub(crate) async fn connect(
+        url: &Url,
+        options: SocketOptions,
+        ending: Ending,
+    ) -> Result<Self, WireError> {
+        let request = handshake(url).map_err(refused)?;
         let config = WebSocketConfig::default()
-            .max_message_size(Some(self.max_response_bytes))
-            .max_frame_size(Some(self.max_response_bytes));
-        let (socket, _) = connect_async_with_config(request, Some(config), true)
-            .await
-            .map_err(|error| refused(error).into_transport())?;
-        let (handle, interface) = ConnectionHandle::new();
-        let backend = Backend {
+            .max_message_size(Some(options.max_response_bytes))
+            .max_frame_size(Some(options.max_response_bytes));
+        let (socket, _) = connect_async_with_config(request, Some(config), true).await.map_err(refused)?;
+        // Whoever asks has a permit to, and waits: the permits bound what is in it.
+        let (questions, asked) = mpsc::unbounded_channel();
+        let mut backend = Backend {
             socket,
-            interface,
-            max_response_bytes: self.max_response_bytes,
-            send_timeout: self.send_timeout,
+            questions: asked,
+            desk: Desk::default(),
+            options,
             garbage: 0,
             unanswered_ping: false,
         };
-        let ending = self.ending.clone();
+        let told = ending.clone();
         tokio::spawn(async move {
-            let (interface, cause) = backend.run().await;
-            if let Some(cause) = cause {
-                ending.tell(cause);
-                interface.close_with_transport_error(TransportErrorKind::non_retryable_str(
-                    "the connection ended",
-                ));
+            if let Some(cause) = backend.run().await {
+                // Before anybody hears of the end, who asks for the cause at once.
+                told.tell(cause);
             }
+            drop(backend);
         });
-        Ok(handle)
+        Ok(Self { questions, ending })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) async fn ask(&self, request: SerializedRequest) -> Result<Answer, WireError> {
+        let ended = || self.ending.cause_or(WireError::Broken("the connection ended".to_owned()));
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(Question { request, reply }).map_err(|_closed| ended())?;
+        answer.await.map_err(|_dropped| ended())
+    }
+
+    /// Asks, and waits for nothing.
+    pub(crate) fn tell(&self, request: SerializedRequest) {
+        let (reply, _) = oneshot::channel();
+        let _ = self.questions.send(Question { request, reply });
     }
 }
 
-impl fmt::Debug for SocketConnect {
+impl Service<RequestPacket> for SocketTransport {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> Self::Future {
+        let transport = self.clone();
+        Box::pin(async move {
+            let response = |request| async { Ok(transport.ask(request).await?.response) };
+            match request {
+                RequestPacket::Single(request) => response(request).await.map(ResponsePacket::Single),
+                // Many nodes take no batches here, and one by one the questions travel together all the same.
+                RequestPacket::Batch(requests) => {
+                    try_join_all(requests.into_iter().map(response)).await.map(ResponsePacket::Batch)
+                }
+            }
+            .map_err(WireError::into_transport)
+        })
+    }
+}
+
+impl fmt::Debug for SocketTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketConnect").finish_non_exhaustive()
+        f.debug_struct("SocketTransport").finish_non_exhaustive()
     }
 }
 
@@ -158,41 +190,54 @@ fn refused(error: tungstenite::Error) -> WireError {
 
 struct Backend {
     socket: Socket,
-    interface: ConnectionInterface,
-    max_response_bytes: usize,
-    send_timeout: Duration,
+    questions: mpsc::UnboundedReceiver<Question>,
+    desk: Desk,
+    options: SocketOptions,
     garbage: u32,
     unanswered_ping: bool,
 }
 
 impl Backend {
     /// Works until the connection ends, which has a cause, or nobody wants it any more, which has none.
-    async fn run(mut self) -> (ConnectionInterface, Option<WireError>) {
+    async fn run(&mut self) -> Option<WireError> {
         let mut keepalive = tokio::time::interval(KEEPALIVE);
         keepalive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         keepalive.reset();
-        let cause = loop {
+        let mut turn = Turn::Nobody;
+        loop {
             let step = tokio::select! {
-                request = self.interface.recv_from_frontend() => match request {
-                    Some(request) => self.send(Message::text(request.get())).await,
-                    None => break None,
+                // What is to be said goes before what is to be heard, of which there may be much.
+                biased;
+                _ = keepalive.tick() => self.ping().await.map(|()| Turn::Nobody),
+                question = self.questions.recv() => match question {
+                    Some(question) => self.ask(question).await.map(|()| Turn::Nobody),
+                    None => break,
                 },
                 message = self.socket.next() => self.receive(message),
-                _ = keepalive.tick() => self.ping().await,
             };
-            if let Err(cause) = step {
-                break Some(cause);
+            match step {
+                Err(cause) => return Some(cause),
+                Ok(Turn::Nobody) => {}
+                // The head of a block is followed by its logs: who was told of it acts on it before they are read.
+                Ok(next) if next != turn => {
+                    turn = next;
+                    tokio::task::yield_now().await;
+                }
+                Ok(_same) => {}
             }
-        };
-        if cause.is_none() {
-            // A polite end is worth a moment, no more.
-            let _ = tokio::time::timeout(self.send_timeout, self.socket.close(None)).await;
         }
-        (self.interface, cause)
+        // A polite end is worth a moment, no more.
+        let _ = tokio::time::timeout(self.options.send_timeout, self.socket.close(None)).await;
+        None
+    }
+
+    async fn ask(&mut self, Question { request, reply }: Question) -> Result<(), WireError> {
+        self.desk.asked(&request, reply);
+        self.send(Message::text(request.serialized().get())).await
     }
 
     async fn send(&mut self, message: Message) -> Result<(), WireError> {
-        match tokio::time::timeout(self.send_timeout, self.socket.send(message)).await {
+        match tokio::time::timeout(self.options.send_timeout, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(WireError::Broken(error.to_string())),
             Err(_elapsed) => Err(WireError::Broken("it takes no more requests".to_owned())),
@@ -206,42 +251,45 @@ impl Backend {
         self.send(Message::Ping(Vec::new().into())).await
     }
 
-    fn receive(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), WireError> {
+    fn receive(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<Turn, WireError> {
         // Whatever comes, the other side lives.
         self.unanswered_ping = false;
         match message {
             Some(Ok(Message::Text(text))) => self.take(text.as_bytes()),
             Some(Ok(Message::Binary(bytes))) => self.take(&bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Turn::Nobody),
             Some(Ok(Message::Close(Some(frame)))) => {
                 Err(WireError::Broken(format!("it closed the connection ({})", frame.reason.as_str())))
             }
             Some(Ok(Message::Close(None))) | None => {
                 Err(WireError::Broken("it closed the connection".to_owned()))
             }
-            Some(Err(tungstenite::Error::Capacity(_))) => Err(WireError::TooLarge(self.max_response_bytes)),
+            Some(Err(tungstenite::Error::Capacity(_))) => {
+                Err(WireError::TooLarge(self.options.max_response_bytes))
+            }
             Some(Err(error)) => Err(WireError::Broken(error.to_string())),
         }
     }
 
-    /// Hands on what came. Nonsense is dropped, until there is nothing else.
-    fn take(&mut self, frame: &[u8]) -> Result<(), WireError> {
-        match Packet::parse(frame) {
+    /// Hands on what came, and says whose turn it is. Nonsense is dropped, until there is nothing else.
+    fn take(&mut self, text: &[u8]) -> Result<Turn, WireError> {
+        match Packet::parse(text) {
             Ok(packet) => {
                 self.garbage = 0;
-                for item in packet.into_frames().into_iter().filter_map(crate::frame::Frame::into_item) {
-                    if self.interface.send_to_frontend(item).is_err() {
-                        return Err(WireError::Broken("nobody listens".to_owned()));
+                Ok(match packet {
+                    Packet::Single(frame) => self.desk.hand_on(frame),
+                    Packet::Batch(frames) => {
+                        let turns = frames.into_iter().map(|frame| self.desk.hand_on(frame));
+                        turns.last().unwrap_or(Turn::Nobody)
                     }
-                }
-                Ok(())
+                })
             }
             Err(error) => {
                 self.garbage += 1;
                 metrics::counter!("chainbell_rpc_garbage_frames_total").increment(1);
-                tracing::warn!(bytes = frame.len(), %error, "a frame of a node is no JSON-RPC: dropped");
+                tracing::warn!(bytes = text.len(), %error, "a frame of a node is no JSON-RPC: dropped");
                 if self.garbage < GARBAGE_MAX {
-                    return Ok(());
+                    return Ok(Turn::Nobody);
                 }
                 Err(WireError::NotJsonRpc(format!("{GARBAGE_MAX} frames in a row are no JSON-RPC")))
             }

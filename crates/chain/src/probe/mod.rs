@@ -6,7 +6,7 @@ mod limits;
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use domain::{ChainId, ChainName, Clock, Header, LogFilter, LogQuery, Proof};
 use serde_json::{Value as Json, json, value::RawValue};
 
@@ -18,7 +18,6 @@ use crate::{
     link::{Link, too_slow},
     pool::Pool,
     questions::{BY_NUMBER, CHAIN_ID, LOGS, log_params},
-    session::SUBSCRIBE,
     upstream::chain_id,
     wire::{self, WireHeader, WireLog},
 };
@@ -166,9 +165,9 @@ impl Examination<'_> {
         // No contract lies at the zero address: the subscription stays silent.
         let nothing = LogFilter { addresses: vec![Address::ZERO], topics0: Vec::new() };
         for params in [json!(["newHeads"]), json!(["logs", log_params(None, &nothing)])] {
-            let id = self.ask(SUBSCRIBE, params).await?;
-            let id: B256 = wire::read(&id).map_err(Fault::Incoherent)?;
-            self.link.unsubscribe(id);
+            let subscribed = tokio::time::timeout(self.timeout, self.link.subscribe(params)).await;
+            let (subscription, _) = subscribed.map_err(|_elapsed| too_slow(self.timeout))??;
+            self.link.unsubscribe(&subscription);
         }
         Ok(())
     }
