@@ -43,6 +43,8 @@ pub struct Node {
     tags: Arc<Mutex<Option<Tags>>>,
     // Whether somebody waits for a block to become final.
     finality_awaited: AtomicBool,
+    // The tags that newer ones are to be asked for in place of, and the head then.
+    tags_due: Mutex<Option<(Tags, Header)>>,
     // The question for newer tags, while the ones that are kept serve on.
     asking_tags: Mutex<Option<AbortHandle>>,
     // Made at the first wait for a wake: most uses of a node need none.
@@ -96,6 +98,7 @@ impl Node {
             choice: Arc::new(choice),
             tags: Arc::default(),
             finality_awaited: AtomicBool::new(true),
+            tags_due: Mutex::default(),
             asking_tags: Mutex::default(),
             feed: OnceLock::new(),
             looks: Mutex::default(),
@@ -178,7 +181,7 @@ impl Node {
             let serve = tags.serve(index, latest.block, asked_at, limits);
             if serve || tags.tide_over(index, latest.block, asked_at, config) {
                 if !serve {
-                    self.ask_for_tags(tags, latest);
+                    *self.tags_due.lock().unwrap_or_else(PoisonError::into_inner) = Some((tags, *latest));
                 }
                 return Ok(Some(Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized }));
             }
@@ -193,15 +196,18 @@ impl Node {
         Ok(Some(heads))
     }
 
-    /// Lets newer tags than `kept` be asked for while we go on: nobody waits for a block because of them.
-    fn ask_for_tags(&self, kept: Tags, latest: &Header) {
+    /// Lets newer tags be asked for, where they are due, while we go on. This is for the moment between two blocks: the
+    /// question for a block's logs does not stand behind it.
+    fn ask_for_due_tags(&self) {
+        let due = self.tags_due.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Newer ones may have come meanwhile.
+        let Some((kept, latest)) = due.filter(|(kept, _)| *self.tags() == Some(*kept)) else { return };
         let mut asking = self.asking_tags.lock().unwrap_or_else(PoisonError::into_inner);
         if asking.as_ref().is_some_and(|asking| !asking.is_finished()) {
             return;
         }
         let (pool, tags, asked_at) =
             (Arc::clone(&self.pool), Arc::clone(&self.tags), self.pool.shared.clock.now());
-        let latest = *latest;
         let ask = async move {
             // Without an answer, those that are kept grow old, and the head has to wait for newer ones.
             let Ok(heads) = pool.upstreams[kept.url].tags(&latest).await else { return };
@@ -294,7 +300,7 @@ impl ChainClient for Node {
         self.look_around();
         // The announcement of a URL that is not the fittest is worth nothing.
         let announced = self.choice.look().filter(|(index, _)| self.candidates()[0] == *index);
-        let heads = match announced {
+        match announced {
             Some((index, latest)) => match self.announced(index, &latest).await {
                 Ok(Some(heads)) => {
                     self.pin(index);
@@ -307,9 +313,7 @@ impl ChainClient for Node {
                 }
             },
             None => self.asked().await,
-        };
-        self.pool.publish();
-        heads
+        }
     }
 
     fn await_finality(&self, awaited: bool) {
@@ -357,6 +361,8 @@ impl ChainClient for Node {
 
     async fn next_wake(&self, filters: &[LogFilter], limit: Duration) -> Option<Wake> {
         self.look_around();
+        self.ask_for_due_tags();
+        self.pool.publish();
         let start = || Feed::start(Arc::clone(&self.pool), Arc::clone(&self.choice));
         self.feed.get_or_init(start).next(filters, limit).await
     }

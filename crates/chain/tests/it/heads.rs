@@ -72,7 +72,8 @@ async fn following_a_live_chain_costs_a_call_a_block_and_two_in_sixteen_for_the_
         let logs = node.logs(LogQuery::Block(mined), &filters()[0]).await?;
         assert_eq!(logs.len(), 1);
     }
-    // The tags of the last sixteen were asked for beside the logs.
+    // Those of the last sixteen are asked for when the reader rests.
+    assert!(node.next_wake(&filters(), Duration::ZERO).await.is_none());
     asked_for(&scripted, before + 64 + 2 * 64 / 16).await?;
     let calls = asked(&scripted) - before;
     println!("64 blocks, {calls} calls: {:.3} a block", calls as f64 / 64.0);
@@ -90,6 +91,10 @@ async fn a_block_does_not_wait_for_the_tags_which_come_with_a_later_one() -> any
     let before = asked(&scripted);
     let heads = node.heads().await?;
     assert_eq!((heads.latest.block.number, heads.safe.unwrap().number), (26, 8), "those of head 10");
+    node.logs(LogQuery::Block(heads.latest.block), &filters()[0]).await?;
+    assert_eq!(asked(&scripted), before + 1, "the question for the block's logs stands behind no other");
+    let before = before + 1;
+    assert!(node.next_wake(&filters(), Duration::ZERO).await.is_none());
     asked_for(&scripted, before + 2).await?;
     let heads = until_safe(&scripted, &node, 24).await?;
     assert_eq!(heads.finalized.unwrap().number, heads.safe.unwrap().number - 2);
