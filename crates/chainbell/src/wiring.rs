@@ -308,10 +308,12 @@ impl Parts {
             self.config.chains.iter().map(|chain| (chain.id, chain.name.clone())).collect::<Vec<_>>();
         past::start(supervisor, self.store.clone(), chains.clone(), Arc::clone(&self.clock));
         let (store, clock, bell) = (self.store.clone(), Arc::clone(&self.clock), relay.clone());
+        let committed = Bell::new();
+        let blocks = committed.clone();
         let make = move || {
-            let clock = Arc::clone(&clock);
-            let config = FinalityConfig::default();
-            Box::new(Finality::new(store.clone(), chains.clone(), clock, bell.clone(), config))
+            let (clock, config) = (Arc::clone(&clock), FinalityConfig::default());
+            let (bell, blocks) = (bell.clone(), blocks.clone());
+            Box::new(Finality::new(store.clone(), chains.clone(), clock, bell, blocks, config))
                 as Box<dyn pipeline::Room>
         };
         supervisor.room("finality", Arc::new(make));
@@ -325,6 +327,7 @@ impl Parts {
                 decoder: Arc::clone(&decoder),
                 clock: Arc::clone(&self.clock),
                 relay: relay.clone(),
+                committed: committed.clone(),
             };
             let lease = Lease { owner: owner.to_owned(), term: self.config.raw.run.lease.0 };
             let config = IngestConfig { lease: Some(lease), ..ingest_config(chain, until) };

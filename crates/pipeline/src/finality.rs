@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{ChainId, ChainName, Clock};
+use futures::FutureExt as _;
 use store::Store;
 
 use crate::{Bell, Progress, Room, RoomError};
 
 /// Limits of the telling. Many blocks become final at once, and nobody is in a hurry to hear of it: the first pages are
-/// small and a breath apart, so that new blocks do not have to wait for the store or the broker behind them. What they
-/// do not get through is told at full speed.
+/// small, and each goes a breath behind a new block, so that no block has to wait for the store or the broker behind
+/// them. What they do not get through is told at full speed.
 #[derive(Debug, Clone, Copy)]
 pub struct FinalityConfig {
     /// How many events are told of at once at full speed, about: whole blocks are.
@@ -20,8 +21,10 @@ pub struct FinalityConfig {
     pub page: u32,
     /// How many pages are small before it goes on at full speed.
     pub pages: u32,
-    /// How long to wait after a small page.
+    /// How long behind a new block a small page goes: what the block brought is matched then.
     pub breath: Duration,
+    /// How long a small page waits for a new block.
+    pub patience: Duration,
     /// How often to look.
     pub poll: Duration,
 }
@@ -32,7 +35,8 @@ impl Default for FinalityConfig {
             batch: 1_000,
             page: 150,
             pages: 20,
-            breath: Duration::from_millis(100),
+            breath: Duration::from_millis(20),
+            patience: Duration::from_secs(1),
             poll: Duration::from_secs(1),
         }
     }
@@ -45,21 +49,24 @@ pub struct Finality {
     chains: Vec<(ChainId, ChainName)>,
     clock: Arc<dyn Clock>,
     relay: Bell,
+    committed: Bell,
     config: FinalityConfig,
     // Small pages in a row that left something.
     small: u32,
 }
 
 impl Finality {
-    /// A room for the events of `chains`; `relay` is rung when the outbox has something.
+    /// A room for the events of `chains`; `relay` is rung when the outbox has something, and `committed` rings when a
+    /// block is committed.
     pub const fn new(
         store: Store,
         chains: Vec<(ChainId, ChainName)>,
         clock: Arc<dyn Clock>,
         relay: Bell,
+        committed: Bell,
         config: FinalityConfig,
     ) -> Self {
-        Self { store, chains, clock, relay, config, small: 0 }
+        Self { store, chains, clock, relay, committed, config, small: 0 }
     }
 }
 
@@ -85,6 +92,14 @@ impl Room for Finality {
     }
 
     async fn rest(&mut self) {
-        self.clock.sleep(if self.small > 0 { self.config.breath } else { self.config.poll }).await;
+        if self.small == 0 {
+            self.clock.sleep(self.config.poll).await;
+        }
+        // A block that was committed meanwhile is none to go behind.
+        let _ = self.committed.rung().now_or_never();
+        tokio::select! {
+            () = self.committed.rung() => self.clock.sleep(self.config.breath).await,
+            () = self.clock.sleep(self.config.patience) => {}
+        }
     }
 }

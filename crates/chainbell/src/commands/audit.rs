@@ -85,6 +85,7 @@ async fn audit(
         decoder: Arc::new(::abi::Decoder::new(Arc::clone(&config.catalog))),
         clock: Arc::clone(clock),
         relay: Bell::new(),
+        committed: Bell::new(),
     };
     let mut ingest = Ingest::new(deps, ingest_config(chain, None));
     let world = |error: pipeline::RoomError| Failure::world(error.to_string());

@@ -82,6 +82,7 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.catalog))),
         clock: Arc::clone(&clock),
         relay: Bell::new(),
+        committed: Bell::new(),
     };
     let ingest = Ingest::new(deps, ingest_config(&chain, None));
     if args.dry_run { count(ingest, &plan).await } else { replay(ingest, &store, &clock, &plan).await }

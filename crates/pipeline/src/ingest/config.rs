@@ -96,4 +96,6 @@ pub struct IngestDeps {
     pub clock: Arc<dyn Clock>,
     /// Rung when the outbox has something.
     pub relay: Bell,
+    /// Rung when new blocks are committed: what is in no hurry goes behind them, not beside them.
+    pub committed: Bell,
 }

@@ -98,6 +98,7 @@ impl Ingest {
         if committed.seen + committed.orphaned > 0 {
             self.deps.relay.ring();
         }
+        self.deps.committed.ring();
         Ok(match ancestor {
             Some(_) => Did::Recovered { depth, orphaned: committed.orphaned },
             None => Did::Followed { blocks: headers.len() as u64, events: committed.seen },

@@ -16,13 +16,14 @@ on_both_stores!(
     events_are_told_to_be_final_once_and_in_order_by_any_number_of_rooms,
     what_left_the_chain_before_it_was_final_is_never_told_to_be,
     what_an_operator_takes_back_is_told_anew_where_it_comes_again,
-    few_blocks_are_told_with_breaths_between_and_many_at_full_speed,
+    few_blocks_are_told_behind_new_ones_and_many_at_full_speed,
 );
 
 fn room(world: &World, bell: &Bell, batch: u32) -> Finality {
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
     let config = FinalityConfig { batch, pages: 0, ..FinalityConfig::default() };
-    Finality::new(world.store.clone(), vec![(CHAIN, name())], clock, bell.clone(), config)
+    let chains = vec![(CHAIN, name())];
+    Finality::new(world.store.clone(), chains, clock, bell.clone(), Bell::new(), config)
 }
 
 async fn drain(room: &mut Finality) -> anyhow::Result<()> {
@@ -75,26 +76,33 @@ async fn events_are_told_to_be_final_once_and_in_order_by_any_number_of_rooms(
     Ok(())
 }
 
-async fn few_blocks_are_told_with_breaths_between_and_many_at_full_speed(world: World) -> anyhow::Result<()> {
+async fn few_blocks_are_told_behind_new_ones_and_many_at_full_speed(world: World) -> anyhow::Result<()> {
     let mut ingest = started(&world).await?;
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-    let breath = Duration::from_millis(100);
-    let config = FinalityConfig { batch: 100, page: 2, pages: 3, breath, poll: Duration::from_secs(1) };
-    let mut room = Finality::new(world.store.clone(), vec![(CHAIN, name())], clock, Bell::new(), config);
+    let (breath, patience) = (Duration::from_millis(20), Duration::from_secs(5));
+    let config =
+        FinalityConfig { batch: 100, page: 2, pages: 4, breath, patience, poll: Duration::from_secs(1) };
+    let (chains, committed) = (vec![(CHAIN, name())], Bell::new());
+    let store = world.store.clone();
+    let mut room = Finality::new(store, chains, clock, Bell::new(), committed.clone(), config);
     assert_eq!(room.step().await?, Progress::Idle);
     world.ring(11..=24);
     settle(&mut ingest).await?;
-    // Final up to 20: ten events, of which two small pages tell four.
-    for told_to in [12, 14] {
-        assert_eq!(room.step().await?, Progress::Idle, "a small page, and then a breath");
+    // Final up to 20: ten events, of which small pages tell two each.
+    for (told_to, rings) in [(12, true), (14, false), (16, true)] {
+        assert_eq!(room.step().await?, Progress::Idle, "a small page, and then a rest");
         assert_eq!(told(&world).await?, (11..=told_to).collect::<Vec<_>>());
-        let wake = async {
-            while world.clock.sleepers() == 0 {
-                tokio::task::yield_now().await;
-            }
-            world.clock.advance(breath);
-        };
-        tokio::join!(room.rest(), wake);
+        committed.ring();
+        let mut rest = room.rest();
+        assert!(futures::poll!(&mut rest).is_pending());
+        world.clock.advance(breath);
+        assert!(futures::poll!(&mut rest).is_pending(), "a block that came before is none to go behind");
+        if rings {
+            committed.ring();
+            assert!(futures::poll!(&mut rest).is_pending(), "what it brought comes first");
+        }
+        world.clock.advance(if rings { breath } else { patience });
+        assert!(futures::poll!(&mut rest).is_ready());
     }
     assert_eq!(room.step().await?, Progress::Worked, "the last small page is the end of the patience");
     assert_eq!(room.step().await?, Progress::Idle, "all that is left at once");

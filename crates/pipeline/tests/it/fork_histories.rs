@@ -123,6 +123,7 @@ impl History {
             decoder: Arc::new(Decoder::new(catalog)),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             relay: Bell::new(),
+            committed: Bell::new(),
         };
         Ingest::new(deps, config)
     }

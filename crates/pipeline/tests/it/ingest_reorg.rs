@@ -46,6 +46,7 @@ async fn a_new_hash_at_the_same_height_is_a_reorg(world: World) -> anyhow::Resul
         catalog,
         clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
         relay: Bell::new(),
+        committed: Bell::new(),
     };
     let mut ingest = Ingest::new(deps, IngestConfig::new(CHAIN, name()));
     settle(&mut ingest).await?;

@@ -123,6 +123,7 @@ impl World {
             decoder: Arc::new(Decoder::new(Arc::clone(catalog))),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             relay: Bell::new(),
+            committed: Bell::new(),
         };
         Ingest::new(deps, config)
     }
