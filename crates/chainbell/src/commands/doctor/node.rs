@@ -1,110 +1,35 @@
-//! `chainbell doctor`: every connection, what the node can do, and how to mend what is wrong.
+//! The nodes: what each can do, and what chainbell does where it cannot.
 
 use std::{sync::Arc, time::Duration};
 
-use broker::Broker;
 use chain::{Ability, History, Limit, Probe, Receipts, probe};
 use domain::Clock;
-use store::{Store, StoreClock};
 
+use super::Findings;
 use crate::{
     config::{Chain, Config},
     failure::Failure,
-    output::print,
-    wiring::channels,
 };
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 const STALE: Duration = Duration::from_secs(600);
 const SKEW: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Default)]
-struct Findings {
-    wrong: u32,
-}
-
-impl Findings {
-    fn good(&self, what: &str) -> Result<(), Failure> {
-        print(&format!("ok    {what}"))
-    }
-
-    fn note(&self, what: &str) -> Result<(), Failure> {
-        print(&format!("note  {what}"))
-    }
-
-    fn wrong(&mut self, what: &str) -> Result<(), Failure> {
-        self.wrong += 1;
-        print(&format!("FAIL  {what}"))
-    }
-}
-
-/// Examines everything that the configuration names.
-///
-/// # Errors
-/// When something is wrong, after all of it was said.
-pub async fn run(config: &Config) -> Result<(), Failure> {
-    let mut findings = Findings::default();
-    findings.good("the configuration is sound")?;
-    let store = match Store::open(&config.raw.store.url).await {
-        Ok(store) => store,
-        Err(error) => {
-            findings.wrong(&error.to_string())?;
-            return Err(Failure::world("the store is needed for everything else: mend it first"));
-        }
-    };
-    findings.good(&format!("store {}: reachable, schema up to date", store.url()))?;
-    let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
-    servers(config, &store, &clock, &mut findings).await?;
+/// Examines every URL of every chain.
+pub(super) async fn examine(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
     for chain in &config.chains {
         for url in &chain.rpc {
-            match probe(url, PROBE_TIMEOUT, Arc::clone(&clock)).await {
-                Ok(probed) => node(chain, &probed, &mut findings)?,
+            match probe(url, PROBE_TIMEOUT, Arc::clone(clock)).await {
+                Ok(probed) => node(chain, &probed, findings)?,
                 Err(error) => findings.wrong(&error.to_string())?,
             }
         }
     }
-    let channels = channels(config, clock)?;
-    for target in store.targets().await? {
-        let shown = format!("target '{}' of '{}' ({})", target.name, target.recipient, target.url);
-        match channels.get(target.url.channel()).map(|channel| channel.check(&target)) {
-            Some(Ok(())) => {
-                findings.good(&format!("{shown}: usable; `chainbell target test` sends to it"))?;
-            }
-            Some(Err(why)) => findings.wrong(&format!("{shown}: {why}"))?,
-            None => findings.wrong(&format!("{shown}: there is no such channel"))?,
-        }
-    }
-    match findings.wrong {
-        0 => Ok(()),
-        1 => Err(Failure::world("one thing is wrong")),
-        wrong => Err(Failure::world(format!("{wrong} things are wrong"))),
-    }
-}
-
-async fn servers(
-    config: &Config,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    let section = &config.raw.broker;
-    match Broker::open(&section.url, &section.prefix, Arc::clone(clock)).await {
-        Ok(broker) => match broker.publisher().ping().await {
-            Ok(()) => findings.good(&format!("broker {}: reachable", broker.url().trim_end_matches(':')))?,
-            Err(error) => findings.wrong(&error.to_string())?,
-        },
-        Err(error) => findings.wrong(&error.to_string())?,
-    }
-    let section = &config.raw.debounce;
-    let opened = debounce::open(&section.url, &section.prefix, store.clone()).await;
-    let shown = domain::redact_url(section.url.trim_end_matches(':'));
-    match opened {
-        Ok(debouncer) => match debouncer.outlook().await {
-            Ok((open, _)) => findings.good(&format!("debouncer {shown}: reachable, {open} windows open")),
-            Err(error) => findings.wrong(&error.to_string()),
-        },
-        Err(error) => findings.wrong(&error.to_string()),
-    }
+    Ok(())
 }
 
 fn node(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(), Failure> {
@@ -118,14 +43,14 @@ fn node(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(), Fa
     }
     let client = probed.client_version.as_deref().unwrap_or("an unnamed client");
     findings.good(&format!("{url}: chain {} by {client}, head {}", probed.chain_id, probed.latest.block))?;
-    clock(probed, findings)?;
+    age(probed, findings)?;
     following(chain, probed, findings)?;
     past(chain, probed, findings)?;
     trust(probed, findings)
 }
 
 /// The node's clock beside ours.
-fn clock(probed: &Probe, findings: &Findings) -> Result<(), Failure> {
+fn age(probed: &Probe, findings: &Findings) -> Result<(), Failure> {
     let url = &probed.url;
     if probed.latest_ahead > SKEW {
         let seconds = probed.latest_ahead.as_secs();
