@@ -9,7 +9,7 @@ use crate::{
     coherence,
     fault::Fault,
     upstream::{Upstream, chain_id},
-    wire::{self, WireHeader, WireLog, WireReceipt},
+    wire::{self, Hex, WireHeader, WireLog, WireReceipt},
 };
 
 pub(crate) const CHAIN_ID: &str = "eth_chainId";
@@ -120,11 +120,15 @@ impl Upstream {
     pub(crate) async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, Fault> {
         let answer = self.request(RECEIPT, json!([tx_hash])).await?;
         let receipt: Option<WireReceipt> = wire::read(&answer).map_err(Fault::Incoherent)?;
-        // A receipt of no block is of a transaction that waits for one.
-        let Some(receipt) = receipt.filter(|receipt| receipt.block_hash.is_some()) else { return Ok(None) };
+        let Some(receipt) = receipt else { return Ok(None) };
         let incoherent = |said: String| Fault::Incoherent(said);
+        // Before anything is concluded from what it lacks: an empty object is no receipt, and says nothing.
         if receipt.transaction_hash != Some(tx_hash) {
             return Err(incoherent(format!("asked for the receipt of {tx_hash}, it gave another's")));
+        }
+        // A receipt of no block is of a transaction that waits for one.
+        if receipt.block_hash.is_none() && receipt.block_number.is_none() {
+            return Ok(None);
         }
         let lacks = |what: &str| incoherent(format!("a receipt without {what}"));
         let number = receipt.block_number.ok_or_else(|| lacks("blockNumber"))?.0;
@@ -140,7 +144,7 @@ impl Upstream {
     pub(crate) async fn eth_call(&self, to: Address, input: &Bytes) -> Result<Bytes, Fault> {
         // Old nodes know the input only as `data`.
         let answer = self.request(CALL, json!([{ "to": to, "data": input }, "latest"])).await?;
-        wire::read(&answer).map_err(Fault::Incoherent)
+        wire::read::<Hex>(&answer).map(|bytes| bytes.0).map_err(Fault::Incoherent)
     }
 }
 

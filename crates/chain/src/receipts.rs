@@ -23,7 +23,7 @@ pub(crate) const BLOCK_RECEIPTS: &str = "eth_getBlockReceipts";
 const FORMS: u8 = 3;
 
 /// A receipt, with what its hash is made of.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireBlockReceipt {
     #[serde(rename = "type")]
@@ -107,8 +107,9 @@ fn read(answer: &RawValue, block: BlockRef, form: u8) -> Result<Option<Vec<WireB
     Ok(receipts.filter(|receipts| !another(receipts)))
 }
 
-/// Checks that the receipts are the block's, one after the other, and their logs theirs.
-fn fit(block: BlockRef, wire: Vec<WireBlockReceipt>) -> Result<Vec<Receipt>, String> {
+/// Checks that the receipts are the block's, one after the other, and their logs theirs. What is there twice counts once.
+fn fit(block: BlockRef, mut wire: Vec<WireBlockReceipt>) -> Result<Vec<Receipt>, String> {
+    wire.dedup();
     let mut receipts = Vec::with_capacity(wire.len());
     let mut next_index = 0;
     for (position, wire) in (0_u64..).zip(wire) {
@@ -123,9 +124,12 @@ fn fit(block: BlockRef, wire: Vec<WireBlockReceipt>) -> Result<Vec<Receipt>, Str
             return Err(format!("receipt {position} of block {block} is of another transaction"));
         }
         let sealed = seal(&wire);
-        let mut logs = Vec::new();
+        let mut logs: Vec<RawLog> = Vec::new();
         for log in wire.logs.ok_or_else(lacks("logs"))? {
             let log = log.into_log()?;
+            if logs.last().is_some_and(|before| log.is_copy_of(before)) {
+                continue;
+            }
             if log.block != block || log.tx_hash != tx_hash || log.tx_index != position || log.removed {
                 return Err(format!("receipt {position} of block {block} holds a log of elsewhere"));
             }

@@ -57,6 +57,28 @@ pub(crate) fn lenient_bloom<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
+/// Bytes as 0x-hex. A list is no bytes, least of all an empty one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hex(pub(crate) Bytes);
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Hex;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes as 0x-hex")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hex, E> {
+                text.parse().map(Hex).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
 /// A block's header.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,12 +129,12 @@ impl WireAnnouncedLog {
 }
 
 /// A log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WireLog {
     address: Option<Address>,
     topics: Option<Vec<B256>>,
-    data: Option<Bytes>,
+    data: Option<Hex>,
     block_number: Option<Quantity>,
     block_hash: Option<B256>,
     #[serde(default, deserialize_with = "lenient")]
@@ -134,7 +156,7 @@ impl WireLog {
         Ok(RawLog {
             address: self.address.ok_or_else(lacks("address"))?,
             topics,
-            data: self.data.ok_or_else(lacks("data"))?,
+            data: self.data.ok_or_else(lacks("data"))?.0,
             block: BlockRef::new(number, self.block_hash.ok_or_else(lacks("blockHash"))?),
             block_timestamp: self.block_timestamp,
             tx_hash: self.transaction_hash.ok_or_else(lacks("transactionHash"))?,
@@ -160,8 +182,8 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Strin
     serde_json::from_str(raw.get()).map_err(|error| format!("an answer of another shape: {error}"))
 }
 
-/// Reads an answer of logs, each made complete as it is read, so that no second list of them is held. `null` for no logs
-/// is the habit of some nodes.
+/// Reads an answer of logs, each made complete as it is read, so that no second list of them is held. Only an empty list
+/// says that there are none: `null` says nothing.
 pub(crate) fn read_logs(raw: &RawValue) -> Result<Vec<RawLog>, String> {
     struct Logs(Result<Vec<RawLog>, String>);
 
@@ -176,7 +198,7 @@ pub(crate) fn read_logs(raw: &RawValue) -> Result<Vec<RawLog>, String> {
                 }
 
                 fn visit_unit<E: de::Error>(self) -> Result<Logs, E> {
-                    Ok(Logs(Ok(Vec::new())))
+                    Ok(Logs(Err("it answers null where a list of logs is due".to_owned())))
                 }
 
                 fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Logs, A::Error> {
@@ -282,6 +304,25 @@ mod tests {
             assert!(serde_json::from_str::<Quantity>(text).is_err(), "{text}");
         }
         assert_eq!(serde_json::from_str::<Quantity>("\"0x007\"").unwrap(), Quantity(7));
+    }
+
+    #[test]
+    fn only_an_empty_list_says_that_there_are_no_logs() {
+        let read = |text: &str| read_logs(&RawValue::from_string(text.to_owned()).unwrap());
+        assert_eq!(read("[]"), Ok(Vec::new()));
+        assert!(read("null").unwrap_err().contains("null where a list"));
+        for other in ["{}", "[null]", "[[]]", "[{}]", "false", "0", "\"\"", "\"0x\"", r#"{"logs":[]}"#] {
+            assert!(read(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn data_that_is_no_text_is_refused() {
+        for data in [json!([]), json!([1, 2]), json!({}), json!(""), json!("0x0"), json!(0)] {
+            let mut odd = log();
+            odd["data"] = data.clone();
+            assert_eq!(read_log(&odd).is_ok(), data == json!(""), "{data}");
+        }
     }
 
     #[test]

@@ -31,7 +31,54 @@ pub struct RawLog {
     pub removed: bool,
 }
 
+/// Two logs of one answer that cannot both be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// One height, two blocks.
+    #[error("block {0} has two hashes in one answer")]
+    Block(u64),
+    /// One place, two logs.
+    #[error("log {log_index} of block {number} is there twice, and the two differ")]
+    Log {
+        /// The block.
+        number: u64,
+        /// The place in it.
+        log_index: u64,
+    },
+}
+
+/// Sorts logs into chain order and keeps one of each that is there several times over: some nodes repeat a log, and two
+/// filters may both bring it.
+///
+/// # Errors
+/// [`Contradiction`] when two different logs share a place, or two blocks a height; the logs are sorted then.
+pub fn put_in_order(logs: &mut Vec<RawLog>) -> Result<(), Contradiction> {
+    logs.sort_by_key(|log| (log.block.number, log.log_index));
+    logs.dedup_by(|log, before| log.is_copy_of(before));
+    for pair in logs.windows(2) {
+        let (before, log) = (&pair[0], &pair[1]);
+        let (number, log_index) = (log.block.number, log.log_index);
+        if before.block.number != number {
+            continue;
+        }
+        if before.block.hash != log.block.hash {
+            return Err(Contradiction::Block(number));
+        }
+        if before.log_index == log_index {
+            return Err(Contradiction::Log { number, log_index });
+        }
+    }
+    Ok(())
+}
+
 impl RawLog {
+    /// Whether the other is this log once more. The time may be missing from one of them: it is the block's.
+    pub fn is_copy_of(&self, other: &Self) -> bool {
+        let timeless = |log: &Self| (log.block, log.log_index, log.tx_hash, log.tx_index, log.removed);
+        timeless(self) == timeless(other)
+            && (self.address, &self.topics, &self.data) == (other.address, &other.topics, &other.data)
+    }
+
     /// Keccak-256 of address, topics and data: equal for equal content.
     pub fn content_hash(&self) -> B256 {
         let mut hasher = Keccak256::new();

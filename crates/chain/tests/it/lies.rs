@@ -1,7 +1,7 @@
 //! What nodes say that is not so. Each of these was seen at a real one.
 
 use alloy_primitives::{Address, B256, Bytes};
-use domain::{BlockRef, ChainClient, ChainError, LogFilter, LogQuery};
+use domain::{BlockRef, ChainClient, ChainError, LogFilter, LogQuery, Providers as _};
 use serde_json::{Value as Json, json};
 use testkit::{
     clock::RealClock,
@@ -38,17 +38,22 @@ fn spoilt(logs: &[Json], spoil: impl Fn(&mut Vec<Json>)) -> Reply {
 #[tokio::test]
 async fn logs_that_contradict_the_question_or_each_other_are_incoherent() -> anyhow::Result<()> {
     type Spoil = fn(&mut Vec<Json>);
-    let cases: [(&str, Spoil); 10] = [
+    let cases: [(&str, Spoil); 12] = [
         ("a null block hash", |logs| logs[1]["blockHash"] = Json::Null),
         ("a null block number", |logs| logs[1]["blockNumber"] = Json::Null),
         ("a null log index", |logs| logs[1]["logIndex"] = Json::Null),
         ("a null transaction hash", |logs| logs[1]["transactionHash"] = Json::Null),
         ("an index twice", |logs| logs[1]["logIndex"] = json!("0x0")),
-        ("a log twice", |logs| logs.push(logs[2].clone())),
+        ("two logs at one place", |logs| {
+            logs.push(logs[2].clone());
+            logs[3]["data"] = json!("0x01");
+        }),
         ("another block's hash", |logs| logs[1]["blockHash"] = json!(B256::repeat_byte(9))),
         ("a removed log", |logs| logs[1]["removed"] = json!(true)),
         ("another contract's log", |logs| logs[1]["address"] = json!(Address::ZERO)),
         ("no object", |logs| logs[1] = json!("0x")),
+        ("a null in the list", |logs| logs[1] = Json::Null),
+        ("an empty object in the list", |logs| logs[1] = json!({})),
     ];
     for (scripted, node, block) in worlds().await? {
         let logs = scripted.chain(|chain| chain.head().logs_json());
@@ -78,11 +83,74 @@ async fn logs_out_of_order_are_put_in_order() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn null_for_no_logs_is_no_logs() -> anyhow::Result<()> {
+async fn a_log_that_is_there_twice_counts_once() -> anyhow::Result<()> {
     for (scripted, node, block) in worlds().await? {
-        scripted.next("eth_getLogs", Reply::Result(Json::Null));
-        assert_eq!(node.logs(LogQuery::Block(block), &filter()).await?, []);
+        let logs = scripted.chain(|chain| chain.head().logs_json());
+        for query in [LogQuery::Block(block), LogQuery::Range { from: 0, to: block.number }] {
+            let copies = |logs: &mut Vec<Json>| {
+                logs.push(logs[2].clone());
+                logs.insert(0, logs[1].clone());
+            };
+            scripted.next("eth_getLogs", spoilt(&logs, copies));
+            let logs = node.logs(query, &filter()).await?;
+            assert_eq!(logs.iter().map(|log| log.log_index).collect::<Vec<_>>(), [0, 1, 2]);
+        }
+        let receipt = |chain: &mut testkit::scripted_node::ScriptedChain| {
+            let mut receipt = chain.head().receipts_json().swap_remove(1);
+            receipt["logs"] = json!([receipt["logs"][0], receipt["logs"][0]]);
+            (chain.head().logs[1].tx_hash, receipt)
+        };
+        let (tx_hash, receipt) = scripted.chain(receipt);
+        scripted.next("eth_getTransactionReceipt", Reply::Result(receipt));
+        assert_eq!(node.transaction_logs(tx_hash).await?.unwrap().len(), 1);
+        assert_eq!(node.providers()[0].score, 100, "a copy is no fault");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_list_of_logs_says_nothing_of_logs() -> anyhow::Result<()> {
+    for (scripted, node, block) in worlds().await? {
+        for query in [LogQuery::Block(block), LogQuery::Range { from: 0, to: block.number }] {
+            for shape in [Json::Null, json!({}), json!(false), json!(""), json!("0x"), json!({ "logs": [] })] {
+                scripted.next("eth_getLogs", Reply::Result(shape.clone()));
+                let error = node.logs(query, &filter()).await.expect_err(&shape.to_string());
+                assert!(matches!(error, ChainError::Incoherent { .. }), "{shape}: {error}");
+            }
+            scripted.next("eth_getLogs", Reply::Result(json!([])));
+            assert_eq!(node.logs(query, &filter()).await?, [], "an empty list says that there are none");
+        }
+        assert!(node.providers()[0].score < 100, "it is at fault");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_answer_of_another_shape_is_taken_for_nothing() -> anyhow::Result<()> {
+    for (scripted, node, block) in worlds().await? {
+        let tx_hash = scripted.chain(|chain| chain.head().logs[0].tx_hash);
+        for shape in [json!({}), json!([]), json!(""), json!(false)] {
+            for method in ["eth_getBlockByNumber", "eth_getBlockByHash", "eth_getTransactionReceipt"] {
+                scripted.always(method, Reply::Result(shape.clone()));
+                let said = match method {
+                    "eth_getBlockByNumber" => node.headers_by_number(&[3]).await.map(|_| ()),
+                    "eth_getBlockByHash" => node.header_by_hash(block.hash).await.map(|_| ()),
+                    _ => node.transaction_logs(tx_hash).await.map(|_| ()),
+                };
+                assert!(matches!(said, Err(ChainError::Incoherent { .. })), "{method} {shape}: {said:?}");
+                scripted.restore(method);
+            }
+        }
+        for shape in [Json::Null, json!({}), json!([]), json!(false)] {
+            scripted.next("eth_call", Reply::Result(shape.clone()));
+            let said = node.call(TOKEN, Bytes::new()).await;
+            assert!(matches!(said, Err(ChainError::Incoherent { .. })), "eth_call {shape}: {said:?}");
+        }
+    }
+    let (scripted, node) = scripted_http().await?;
+    scripted.next("eth_getLogs", Reply::Raw(r#"{"jsonrpc":"2.0","id":0}"#.to_owned()));
+    let said = node.logs(LogQuery::Range { from: 0, to: 5 }, &filter()).await;
+    assert!(said.is_err(), "neither a result nor an error: {said:?}");
     Ok(())
 }
 

@@ -105,7 +105,10 @@ async fn receipts_that_do_not_hash_to_the_root_are_a_lie() -> anyhow::Result<()>
 #[tokio::test]
 async fn receipts_that_contradict_each_other_or_the_question_are_incoherent() -> anyhow::Result<()> {
     type Spoil = fn(&mut Vec<Json>);
-    let cases: [(&str, Spoil); 8] = [
+    let cases: [(&str, Spoil); 11] = [
+        ("a null in the list", |receipts| receipts[1] = Json::Null),
+        ("an empty object in the list", |receipts| receipts[1] = json!({})),
+        ("null in place of logs", |receipts| receipts[1]["logs"] = Json::Null),
         ("one missing", |receipts| drop(receipts.pop())),
         ("out of order", |receipts| receipts.swap(0, 1)),
         ("another block", |receipts| receipts[1]["blockHash"] = json!(B256::ZERO)),
@@ -124,6 +127,19 @@ async fn receipts_that_contradict_each_other_or_the_question_are_incoherent() ->
         assert!(matches!(error, ChainError::Incoherent { .. }), "{what}: {error}");
         assert_eq!(node.providers()[0].lies, 0, "{what}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn receipts_and_logs_that_are_there_twice_count_once() -> anyhow::Result<()> {
+    let (scripted, node, block) = world().await?;
+    let copies = |receipts: &mut Vec<Json>| {
+        receipts[0]["logs"] = json!([receipts[0]["logs"][0], receipts[0]["logs"][0], receipts[0]["logs"][1]]);
+        receipts.insert(1, receipts[0].clone());
+    };
+    let whole = node.receipts(block.block).await?;
+    scripted.next("eth_getBlockReceipts", receipts(&block, copies));
+    assert_eq!(node.receipts(block.block).await?, whole);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::{
 use abi::Decoder;
 use domain::{
     ChainClient, ChainError, ChainId, ChainName, Children, Clock, Content, ContractName, Event, LogFilter,
-    LogQuery, Origin, RawLog, event::logical_ids,
+    LogQuery, Origin, RawLog, event::{Contradiction, logical_ids, put_in_order},
 };
 use jiff::SignedDuration;
 use store::{ContractCursor, EventRows, Store};
@@ -252,8 +252,11 @@ pub(super) async fn logs_from(
         }
     }
     if parts > 1 {
-        logs.sort_by_key(|log| (log.block.number, log.log_index));
-        logs.dedup_by_key(|log| (log.block.number, log.log_index));
+        let contradicts = |how: Contradiction| ChainError::Incoherent {
+            url: client.url(),
+            detail: format!("its answers to two filters contradict each other: {how}"),
+        };
+        put_in_order(&mut logs).map_err(contradicts)?;
     }
     Ok(logs)
 }
