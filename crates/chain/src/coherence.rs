@@ -104,10 +104,10 @@ mod tests {
     fn copies_of_a_log_count_once_and_two_logs_at_one_place_contradict_each_other() {
         let (one, two) = (log(12, 1), log(12, 2));
         let copies = [two.clone(), one.clone(), two.clone(), one.clone(), one.clone()];
-        assert_eq!(verdict(RANGE, &copies).unwrap(), [one.clone(), two.clone()]);
+        assert_eq!(verdict(RANGE, &copies).unwrap(), [one.clone(), two]);
         // Some nodes give the time only sometimes; nothing depends on it.
         let timed = RawLog { block_timestamp: Some(5), ..one.clone() };
-        assert_eq!(verdict(RANGE, &[one.clone(), timed.clone()]).unwrap().len(), 1);
+        assert_eq!(verdict(RANGE, &[one.clone(), timed]).unwrap().len(), 1);
         let data = RawLog { data: Bytes::from_static(b"x"), ..one.clone() };
         let transaction = RawLog { tx_hash: B256::ZERO, ..one.clone() };
         for other in [data, transaction] {

@@ -1,5 +1,8 @@
 //! The canonical chain as we hold it: a pure value that grows, shrinks, and judges a head. Owns every reorg
 //! decision; must not know nodes, stores or time.
+//!
+//! A block follows the one that its parent hash names. Its number is mostly the next one, and need not be: on some chains
+//! a round passes without a block, and the next block is built on the one before that round.
 
 use std::collections::VecDeque;
 
@@ -22,7 +25,7 @@ pub enum Assessment {
     Tip,
     /// It is a block below our tip: the node lags, and that is no reorg.
     Lagging,
-    /// It is the next block, and its parent is our tip.
+    /// Its parent is our tip: it is the next block, whatever its number is.
     Extends,
     /// Blocks are missing between our tip and it.
     Gap {
@@ -56,12 +59,19 @@ impl CanonicalChain {
         Self { blocks: VecDeque::from([anchor]), max_depth: max_depth.max(1) }
     }
 
-    /// The chain of stored blocks, oldest first. `None` when there are none or they are not consecutive.
-    pub fn from_blocks(blocks: impl IntoIterator<Item = BlockRef>, max_depth: usize) -> Option<Self> {
-        let blocks: VecDeque<_> = blocks.into_iter().collect();
-        let consecutive =
-            blocks.iter().zip(blocks.iter().skip(1)).all(|(one, two)| one.number + 1 == two.number);
-        (consecutive && !blocks.is_empty()).then(|| {
+    /// The chain of stored blocks with their parents, oldest first: the newest run of them in which each block is built on
+    /// the one before it. Blocks that were read by range leave only their last, which is built on none that is stored.
+    /// `None` when there are none.
+    pub fn from_links(links: impl IntoIterator<Item = (BlockRef, B256)>, max_depth: usize) -> Option<Self> {
+        let mut blocks = VecDeque::new();
+        for (block, parent) in links {
+            let follows = |last: &BlockRef| last.hash == parent && last.number < block.number;
+            if !blocks.back().is_some_and(follows) {
+                blocks.clear();
+            }
+            blocks.push_back(block);
+        }
+        (!blocks.is_empty()).then(|| {
             let mut chain = Self { blocks, max_depth: max_depth.max(1) };
             chain.trim();
             chain
@@ -80,8 +90,23 @@ impl CanonicalChain {
 
     /// The block that we hold at a height.
     pub fn at(&self, number: u64) -> Option<BlockRef> {
-        let offset = number.checked_sub(self.anchor().number)?;
-        self.blocks.get(usize::try_from(offset).ok()?).copied()
+        let place = self.blocks.binary_search_by_key(&number, |block| block.number).ok()?;
+        self.blocks.get(place).copied()
+    }
+
+    /// The newest block that we hold at a height or below it.
+    pub fn at_or_below(&self, number: u64) -> Option<BlockRef> {
+        let above = self.blocks.partition_point(|block| block.number <= number);
+        self.blocks.get(above.checked_sub(1)?).copied()
+    }
+
+    /// The last height of the stretch without a block that `number` is in: the blocks on both sides of it are held, and the
+    /// upper one is built on the lower one. `None` where no such stretch is known.
+    pub fn void_to(&self, number: u64) -> Option<u64> {
+        let above = self.blocks.partition_point(|block| block.number <= number);
+        let below = self.blocks.get(above.checked_sub(1)?)?;
+        let above = self.blocks.get(above)?;
+        (below.number < number).then(|| above.number - 1)
     }
 
     /// Whether we hold exactly this block.
@@ -98,22 +123,25 @@ impl CanonicalChain {
             Assessment::Tip
         } else if number < self.anchor().number {
             Assessment::BelowAnchor
-        } else if let Some(held) = self.at(number) {
-            if held == head.block { Assessment::Lagging } else { Assessment::Fork }
+        } else if number <= tip.number {
+            // A block where we hold none contradicts us as much as another one does.
+            if self.holds(head.block) { Assessment::Lagging } else { Assessment::Fork }
+        } else if head.parent == tip.hash {
+            Assessment::Extends
         } else if number == tip.number + 1 {
-            if head.parent == tip.hash { Assessment::Extends } else { Assessment::Fork }
+            Assessment::Fork
         } else {
             Assessment::Gap { from: tip.number + 1 }
         }
     }
 
-    /// Appends the next block.
+    /// Appends the next block: the one whose parent is the tip. Heights between them have no block.
     ///
     /// # Errors
     /// [`DoesNotFollow`] when its parent is not the tip; the chain is unchanged.
     pub fn extend(&mut self, header: &Header) -> Result<(), DoesNotFollow> {
         let tip = self.tip();
-        if header.block.number != tip.number + 1 || header.parent != tip.hash {
+        if header.block.number <= tip.number || header.parent != tip.hash {
             return Err(DoesNotFollow { block: header.block, parent: header.parent, tip });
         }
         self.blocks.push_back(header.block);

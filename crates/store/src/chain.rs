@@ -132,6 +132,32 @@ impl Store {
         Ok(blocks)
     }
 
+    /// The newest canonical blocks that we hold, each with its parent's hash, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn recent_links(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<(BlockRef, B256)>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = read!(self, "recent_links", |db, D| {
+            let statement = "SELECT number, hash, parent_hash FROM block WHERE chain_id = $1 AND canonical
+                ORDER BY number DESC LIMIT $2";
+            Ok(sqlx::query_as(statement)
+                .bind(chain.0.cast_signed())
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await?)
+        })?;
+        let mut links = Vec::with_capacity(rows.len());
+        for (number, hash, parent) in rows.into_iter().rev() {
+            let block = BlockRef::new(number.cast_unsigned(), hash32("block", &hash)?);
+            links.push((block, hash32("block", &parent)?));
+        }
+        Ok(links)
+    }
+
     /// The canonical block at a height, where one is held.
     ///
     /// # Errors

@@ -112,7 +112,8 @@ async fn a_log_that_is_there_twice_counts_once() -> anyhow::Result<()> {
 async fn what_is_no_list_of_logs_says_nothing_of_logs() -> anyhow::Result<()> {
     for (scripted, node, block) in worlds().await? {
         for query in [LogQuery::Block(block), LogQuery::Range { from: 0, to: block.number }] {
-            for shape in [Json::Null, json!({}), json!(false), json!(""), json!("0x"), json!({ "logs": [] })] {
+            for shape in [Json::Null, json!({}), json!(false), json!(""), json!("0x"), json!({ "logs": [] })]
+            {
                 scripted.next("eth_getLogs", Reply::Result(shape.clone()));
                 let error = node.logs(query, &filter()).await.expect_err(&shape.to_string());
                 assert!(matches!(error, ChainError::Incoherent { .. }), "{shape}: {error}");

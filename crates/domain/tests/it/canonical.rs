@@ -38,7 +38,9 @@ impl Node {
             self.made += 1;
             let parent = self.head().block;
             let hash = keccak256(self.made.to_be_bytes());
-            let block = BlockRef::new(parent.number + 1, hash);
+            // Now and then a round passes without a block.
+            let skipped = if hash[0].is_multiple_of(8) { 1 + u64::from(hash[1] % 3) } else { 0 };
+            let block = BlockRef::new(parent.number + 1 + skipped, hash);
             let header = Header { block, parent: parent.hash, timestamp: block.number, bloom: None };
             self.by_hash.insert(hash, header);
             self.branch.push(header);
@@ -62,6 +64,11 @@ fn follow(chain: &mut CanonicalChain, node: &Node) -> Vec<BlockRef> {
         chain.extend(header).unwrap();
     }
     dropped
+}
+
+/// Every block that is held, oldest first.
+fn held(chain: &CanonicalChain) -> Vec<BlockRef> {
+    (chain.anchor().number..=chain.tip().number).filter_map(|number| chain.at(number)).collect()
 }
 
 fn histories() -> impl Strategy<Value = Vec<(usize, usize)>> {
@@ -102,7 +109,7 @@ proptest! {
         for happens in history {
             match happens {
                 Happens::Fork(depth, length) => {
-                    let held = usize::try_from(chain.tip().number - chain.anchor().number).unwrap();
+                    let held = held(&chain).len() - 1;
                     node.fork(depth.min(held), length);
                     for dead in follow(&mut chain, &node) {
                         prop_assert_eq!(believed.remove(&dead.number), Some(dead.hash), "taken back what was believed");
@@ -118,8 +125,8 @@ proptest! {
                 }
                 Happens::Again => prop_assert_eq!(chain.assess(&node.head()), Assessment::Tip),
                 Happens::Restart => {
-                    let stored = (chain.anchor().number..=chain.tip().number).filter_map(|number| chain.at(number));
-                    chain = CanonicalChain::from_blocks(stored, DEPTH).unwrap();
+                    let stored = held(&chain).into_iter().map(|block| (block, node.by_hash[&block.hash].parent));
+                    chain = CanonicalChain::from_links(stored, DEPTH).unwrap();
                 }
             }
             prop_assert_eq!(chain.tip(), node.head().block);
@@ -139,16 +146,16 @@ proptest! {
         let mut dead = Vec::new();
         for (depth, length) in history {
             // Deeper than the anchor is another story: a halt.
-            let held = usize::try_from(chain.tip().number - chain.anchor().number).unwrap();
-            node.fork(depth.min(held), length);
+            let deepest = held(&chain).len() - 1;
+            node.fork(depth.min(deepest), length);
             dead.extend(follow(&mut chain, &node));
             prop_assert_eq!(chain.tip(), node.head().block);
-            for number in chain.anchor().number..=chain.tip().number {
-                prop_assert_eq!(chain.at(number), Some(node.branch[usize::try_from(number).unwrap()].block));
-            }
+            let held = held(&chain);
+            let newest: Vec<_> = node.branch.iter().map(|at| at.block).collect();
+            prop_assert_eq!(&held[..], &newest[newest.len() - held.len()..]);
+            prop_assert!(held.len() <= DEPTH + 1);
         }
         prop_assert!(dead.iter().all(|block| !chain.holds(*block)));
-        prop_assert!(chain.tip().number - chain.anchor().number <= DEPTH as u64);
     }
 
     #[test]
@@ -167,13 +174,15 @@ proptest! {
         node.fork(depth.min(grown), length);
         let head = node.head();
         let judged = chain.assess(&head);
-        if head.block.number <= tip + 1 {
+        if length == 0 {
+            prop_assert_eq!(judged, Assessment::Lagging);
+        } else if head.block.number <= tip + 1 {
             prop_assert_eq!(judged, Assessment::Fork);
         } else {
             // The gap's filling will meet the fork, by the parent hash of its first block.
             prop_assert_eq!(judged, Assessment::Gap { from: tip + 1 });
-            let first = node.branch[usize::try_from(tip + 1).unwrap()];
-            prop_assert!(chain.clone().extend(&first).is_err());
+            let first = node.branch.iter().find(|at| at.block.number > tip).unwrap();
+            prop_assert!(chain.clone().extend(first).is_err());
         }
     }
 
@@ -199,17 +208,50 @@ proptest! {
         let tip = chain.tip();
         chain.finalize(final_block);
         prop_assert_eq!(chain.tip(), tip);
-        prop_assert_eq!(chain.anchor().number, final_block.min(tip.number));
+        let lowest = node.branch.iter().map(|at| at.block.number).find(|number| *number >= final_block);
+        prop_assert_eq!(chain.anchor().number, lowest.unwrap_or(tip.number));
     }
 }
 
+fn block(number: u64) -> BlockRef {
+    BlockRef::new(number, keccak256(number.to_be_bytes()))
+}
+
+fn header(number: u64, parent: u64) -> Header {
+    Header { block: block(number), parent: block(parent).hash, timestamp: number, bloom: None }
+}
+
 #[test]
-fn stored_blocks_with_a_hole_make_no_chain() {
-    let block = |number| BlockRef::new(number, keccak256([u8::try_from(number).unwrap()]));
-    assert!(CanonicalChain::from_blocks([block(1), block(3)], DEPTH).is_none());
-    assert!(CanonicalChain::from_blocks([], DEPTH).is_none());
-    let chain = CanonicalChain::from_blocks((1..100).map(block), DEPTH).unwrap();
+fn of_stored_blocks_the_newest_run_that_links_is_the_chain() {
+    let link = |number: u64| (block(number), block(number.wrapping_sub(1)).hash);
+    assert!(CanonicalChain::from_links([], DEPTH).is_none());
+    let chain = CanonicalChain::from_links((1..100).map(link), DEPTH).unwrap();
     assert_eq!((chain.anchor(), chain.tip()), (block(99 - 64), block(99)));
+    // 3 to 5 were read by range.
+    let chain = CanonicalChain::from_links([link(1), link(2), link(6), link(7)], DEPTH).unwrap();
+    assert_eq!((chain.anchor(), chain.tip()), (block(6), block(7)));
+    // At 3 to 5 there is no block.
+    let chain = CanonicalChain::from_links([link(1), link(2), (block(6), block(2).hash)], DEPTH).unwrap();
+    assert_eq!((chain.anchor(), chain.tip()), (block(1), block(6)));
+}
+
+#[test]
+fn a_block_that_is_built_on_the_tip_is_the_next_one_whatever_its_number_is() {
+    let mut chain = CanonicalChain::new(block(10), DEPTH);
+    chain.extend(&header(11, 10)).unwrap();
+    assert_eq!(chain.assess(&header(14, 11)), Assessment::Extends);
+    assert_eq!(chain.assess(&header(14, 13)), Assessment::Gap { from: 12 });
+    chain.extend(&header(14, 11)).unwrap();
+    assert_eq!([11, 12, 13, 14].map(|number| chain.at(number).is_some()), [true, false, false, true]);
+    assert_eq!(
+        [10, 11, 12, 13, 14].map(|number| chain.void_to(number)),
+        [None, None, Some(13), Some(13), None]
+    );
+    assert_eq!(chain.at_or_below(13), Some(block(11)));
+    assert_eq!(chain.assess(&header(12, 11)), Assessment::Fork, "we hold that there is none");
+    assert_eq!(chain.assess(&header(11, 10)), Assessment::Lagging);
+    assert_eq!(chain.rewind(block(11)).unwrap(), [block(14)]);
+    assert!(chain.extend(&header(11, 11)).is_err());
 }
 
 #[test]

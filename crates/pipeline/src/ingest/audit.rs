@@ -97,12 +97,7 @@ impl Ingest {
     /// See [`RoomError`]; doing it again is harmless.
     pub async fn audit(&mut self, from: u64, to: u64, repair: bool) -> Result<Audited, RoomError> {
         let to = to.min(from + AUDIT_BLOCKS_MAX - 1);
-        let headers = self.linked_headers(from, to).await?;
-        if headers.len() as u64 != to - from + 1 {
-            let detail =
-                format!("final blocks {from} to {to} are not all there, or do not link to each other");
-            return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
-        }
+        let headers = self.whole_run(from, to).await?;
         let truth = self.truth(&headers).await?;
         let times: HashMap<_, _> =
             headers.iter().map(|header| (header.block.number, header.timestamp)).collect();

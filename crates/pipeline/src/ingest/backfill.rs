@@ -32,7 +32,8 @@ impl Ingest {
     /// Reads one piece of the past and commits it; what comes after it is read meanwhile.
     pub(super) async fn backfill(&mut self) -> Result<Did, RoomError> {
         let did = self.backfill_piece().await;
-        if did.is_err() {
+        // What the node has answered beyond a question that failed is not asked for again.
+        if matches!(&did, Err(error) if !matches!(error, RoomError::Chain(_))) {
             self.ahead.clear();
         }
         did
@@ -44,10 +45,20 @@ impl Ingest {
         let tip = self.chain.as_ref().map_or(0, |chain| chain.tip().number);
         let piece = if plan.from > settled {
             // Not final yet: by hash, of blocks that we hold.
-            let Some(block) = self.chain.as_ref().and_then(|chain| chain.at(plan.from)) else {
-                return Ok(Did::Idle);
-            };
-            self.held_piece(block, &plan.names).await?
+            let chain = self.chain.as_ref();
+            let (block, void_to) = (
+                chain.and_then(|chain| chain.at(plan.from)),
+                chain.and_then(|chain| chain.void_to(plan.from)),
+            );
+            match (block, void_to) {
+                (Some(block), _) => self.held_piece(block, &plan.names).await?,
+                // No block is there, as the next one says.
+                (None, Some(to)) => {
+                    let content = Past::Events(Vec::new());
+                    Piece { to: to.min(plan.end), block: None, content, children: Vec::new() }
+                }
+                (None, None) => return Ok(Did::Idle),
+            }
         } else if plan.names.iter().any(|name| self.is_factory(name)) {
             // Whose logs the next ones are depends on the children that are born in these.
             self.range_piece(plan.from, plan.end.min(settled), &plan.names).await?

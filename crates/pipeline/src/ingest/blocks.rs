@@ -1,7 +1,9 @@
 //! From blocks to events: logs by hash, checked against witnesses and bloom, decoded.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use domain::{ChainError, Event, Header, LogFilter, LogQuery, Origin, RawLog, contract::bloom_may_match};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use store::Child;
 
 use super::{
@@ -11,35 +13,61 @@ use super::{
 use crate::RoomError;
 
 impl Ingest {
-    /// Headers of a run of blocks, each the parent of the next; shorter when the node's chain changed in between.
-    pub(super) async fn linked_headers(&self, from: u64, to: u64) -> Result<Vec<Header>, RoomError> {
-        let numbers: Vec<_> = (from..=to).collect();
-        let mut linked: Vec<Header> = Vec::with_capacity(numbers.len());
-        for header in self.deps.client.headers_by_number(&numbers).await? {
-            let Some(header) = header else { break };
-            if linked.last().is_some_and(|last| last.block.hash != header.parent) {
-                break;
-            }
-            linked.push(header);
-        }
-        Ok(linked)
-    }
-
-    /// The events of blocks, in order, asked for by hash, and the children that they tell of.
+    /// The events of the first of these blocks, in order, asked for by hash, and the children that they tell of; with the
+    /// number of blocks that were read. What was answered of the blocks behind one that was not is kept for the next step.
+    ///
+    /// # Errors
+    /// Why the first block could not be read.
     pub(super) async fn events_of(
         &mut self,
         headers: &[Header],
-    ) -> Result<(Vec<Event>, Vec<Child>), RoomError> {
-        let asked: Vec<_> = headers.iter().map(|header| self.logs_of(header, &self.filters)).collect();
-        let blocks: Vec<Vec<RawLog>> =
-            stream::iter(asked).buffered(self.config.parallel.max(1)).try_collect().await?;
+    ) -> Result<(usize, Vec<Event>, Vec<Child>), RoomError> {
+        // Behind a question that failed, those that are under way are waited for, and no more are asked.
+        let failed = AtomicBool::new(false);
+        let asked: Vec<_> = headers.iter().map(|header| self.kept_or_asked(header, &failed)).collect();
+        let answers: Vec<_> = stream::iter(asked).buffered(self.config.parallel.max(1)).collect().await;
+        let (mut read, mut behind, mut error) = (Vec::new(), Vec::new(), None);
+        for (header, answer) in headers.iter().zip(answers) {
+            match answer {
+                Some(Ok(logs)) if error.is_none() => read.push((header, logs)),
+                Some(Ok(logs)) => behind.push((header.block.hash, logs)),
+                Some(Err(why)) => error = error.or(Some(why)),
+                None => {}
+            }
+        }
+        self.kept.keep_logs(behind.into_iter());
+        if let (Some(error), true) = (error, read.is_empty()) {
+            if matches!(&error, RoomError::Chain(ChainError::Incoherent { .. })) {
+                // Whoever contradicts itself is not believed in the rest either.
+                self.kept.clear();
+            }
+            return Err(error);
+        }
         let (mut events, mut children) = (Vec::new(), Vec::new());
-        for (header, logs) in headers.iter().zip(blocks) {
-            let (of_block, born) = self.decode(&logs, Origin::Live, |_| Some(header.timestamp));
+        for (header, logs) in &read {
+            let (of_block, born) = self.decode(logs, Origin::Live, |_| Some(header.timestamp));
             events.extend(of_block);
             children.extend(born);
         }
-        Ok((events, children))
+        Ok((read.len(), events, children))
+    }
+
+    // `None` where it was not asked, because another question had failed.
+    async fn kept_or_asked(
+        &self,
+        header: &Header,
+        failed: &AtomicBool,
+    ) -> Option<Result<Vec<RawLog>, RoomError>> {
+        let kept = self.kept.logs(header.block);
+        if let Some(logs) = kept.filter(|logs| !self.witnesses.miss(header.block, logs)) {
+            return Some(Ok(logs.clone()));
+        }
+        if failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let answer = self.logs_of(header, &self.filters).await;
+        failed.fetch_or(answer.is_err(), Ordering::Relaxed);
+        Some(answer)
     }
 
     /// One block's logs by its hash. Asked again where the first answer is doubtful, then elsewhere; a fault where a log

@@ -1,6 +1,6 @@
 //! `Follow`: new blocks on our tip.
 
-use domain::{Header, Origin, RawLog};
+use domain::{BlockRef, ChainError, Header, Origin, RawLog};
 use store::{ChainCommit, Child};
 
 use super::{Did, Ingest};
@@ -20,38 +20,71 @@ impl Ingest {
             return self.catch_up(head, self.finalized.min(until)).await;
         }
         let last = until.min(tip.number + u64::from(self.config.blocks_max));
-        let headers = if head.block.number == next && last == next {
-            vec![*head]
-        } else {
-            self.linked_headers(next, last).await?
+        let kept = self.kept.take_headers(head.block, tip);
+        let headers = match kept {
+            // Up to the head that they were read for, and no further than is read now.
+            Some(headers) => headers.into_iter().take_while(|header| header.block.number <= last).collect(),
+            None => self.next_headers(head, tip, last).await?,
         };
         match headers.first() {
             // The node does not know the next block: it lags behind its own head, or shrank. The next head tells.
             None => return Ok(Did::Idle),
-            Some(first) if first.parent != tip.hash => return self.recover(head).await,
+            Some(first) if first.parent != tip.hash => {
+                return if self.is_fork(tip, first).await? {
+                    self.recover(head).await
+                } else {
+                    Ok(Did::Idle)
+                };
+            }
             Some(_) => {}
         }
-        let (events, children) = self.events_of(&headers).await?;
-        self.commit(None, &headers, &events, &children).await
+        self.kept.keep_headers(head.block, &headers);
+        let (read, events, children) = self.events_of(&headers).await?;
+        self.commit(None, &headers[..read], &events, &children).await
+    }
+
+    // The blocks above our tip, up to `last`. Where the heights up to there have none, the first one above them.
+    async fn next_headers(&self, head: &Header, tip: BlockRef, last: u64) -> Result<Vec<Header>, RoomError> {
+        if head.parent == tip.hash && self.until(head.block.number) == head.block.number {
+            return Ok(vec![*head]);
+        }
+        let headers = self.linked_headers(tip.number + 1, last).await?;
+        if headers.is_empty() && last < self.until(head.block.number) {
+            let next = self.next_header(last + 1, self.until(head.block.number)).await?;
+            return Ok(next.into_iter().collect());
+        }
+        Ok(headers)
     }
 
     // Reads final blocks by range, as one piece of the live chain: these are news, however late.
     async fn catch_up(&mut self, head: &Header, to: u64) -> Result<Did, RoomError> {
         let Some(chain) = &self.chain else { return Ok(Did::Idle) };
-        let (tip, from) = (chain.tip(), chain.tip().number + 1);
+        let tip = chain.tip();
+        let Some(first) = self.next_header(tip.number + 1, to).await? else { return Ok(Did::Idle) };
         // Our tip need not be final: it may have left the chain while we were away.
-        if self.header_at(from).await?.parent != tip.hash {
-            return self.recover(head).await;
+        if first.parent != tip.hash {
+            return if self.is_fork(tip, &first).await? { self.recover(head).await } else { Ok(Did::Idle) };
         }
-        let filters = self.filters.clone();
-        let (to, logs) = self.range_logs(from, to, &filters).await?;
-        let header = self.header_at(to).await?;
+        let (url, filters) = (self.deps.client.url(), self.filters.clone());
+        let (to, logs) = self.range_logs(first.block.number, to, &filters).await?;
+        let header = self.header_at_or_below(to).await?;
+        // That a node has the last block says nothing about how far another one's logs reach.
+        if self.deps.client.url() != url {
+            let detail = "another node answered before its range was read to the end".to_owned();
+            return Err(ChainError::Unavailable { url, method: "eth_getBlockByNumber", detail }.into());
+        }
+        if let Some(log) = logs.iter().find(|log| log.block.number > header.block.number) {
+            let detail = format!("it has logs of block {}, and no such block", log.block);
+            return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
+        }
         let times = self.timestamps(&logs).await?;
         let time = |log: &RawLog| times.get(&log.block.number).copied();
         let (events, children) = self.decode(&logs, Origin::Live, time);
         let did = self.commit(None, std::slice::from_ref(&header), &events, &children).await?;
         Ok(match did {
-            Did::Followed { events, .. } => Did::Followed { blocks: to - from + 1, events },
+            Did::Followed { events, .. } => {
+                Did::Followed { blocks: header.block.number - tip.number, events }
+            }
             other => other,
         })
     }

@@ -24,14 +24,17 @@ impl Ingest {
         let poll = SignedDuration::try_from(self.config.poll).unwrap_or(SignedDuration::MAX);
         let since = self.deps.clock.now().duration_since(self.looked_at);
         // Timers are not exact: nearly the interval is the interval.
-        self.look = self.look || since >= poll * 9 / 10;
+        let wanted = self.wanted_in().is_some_and(|wait| wait.is_zero());
+        self.look = self.look || wanted || since >= poll * 9 / 10;
         self.look
     }
 
-    // The lease has to be renewed in time, however seldom the chain is looked at.
+    // The lease has to be renewed in time, however seldom the chain is looked at; and a head that is wanted is not waited
+    // for as long as for one that nobody told of.
     fn patience(&self) -> Duration {
         let lease = self.config.lease.as_ref().map(|lease| lease.term / 3);
-        lease.unwrap_or(self.config.poll).min(self.config.poll)
+        let patience = lease.unwrap_or(self.config.poll).min(self.config.poll);
+        self.wanted_in().map_or(patience, |wait| wait.min(patience))
     }
 
     /// Rests until something was announced, or until it is time to look anyway.
@@ -54,7 +57,12 @@ impl Ingest {
             match &wake {
                 // Its head comes with it, or has come.
                 Wake::Log(_) => wait = if self.look || limit.is_zero() { Duration::ZERO } else { TOGETHER },
-                Wake::Head(_) | Wake::Reconnected => {
+                Wake::Head(header) => {
+                    self.want_announced(header);
+                    self.look = true;
+                    return;
+                }
+                Wake::Reconnected => {
                     self.look = true;
                     return;
                 }

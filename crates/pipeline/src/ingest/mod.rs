@@ -15,7 +15,9 @@ mod config;
 mod doubt;
 mod follow;
 mod halt;
+mod kept;
 mod lease;
+mod links;
 mod lookout;
 mod note;
 mod reach;
@@ -23,6 +25,7 @@ mod recover;
 mod replay;
 mod source;
 mod start;
+mod wanted;
 mod witness;
 
 use async_trait::async_trait;
@@ -36,7 +39,9 @@ use store::{ContractCursor, Publish};
 use crate::{Progress, Room, RoomError};
 
 use ahead::Ahead;
+use kept::Kept;
 use reach::Reach;
+use wanted::Wanted;
 use witness::Witnesses;
 
 pub use audit::{AUDIT_BLOCKS_MAX, Audited, audited_contracts};
@@ -100,7 +105,11 @@ pub struct Ingest {
     // How far one question for a range reaches, and what was read of the past beyond the next piece.
     reach: Reach,
     ahead: Ahead,
+    // What was answered in a step that did not come to its end.
+    kept: Kept,
     witnesses: Witnesses,
+    // The head that the node told of, until it is held.
+    wanted: Option<Wanted>,
     // Whether the chain is to be looked at before anything else is done.
     look: bool,
     looked_at: Timestamp,
@@ -129,7 +138,9 @@ impl Ingest {
             unsettled: u64::MAX,
             final_held: 0,
             noted: None,
+            kept: Kept::default(),
             witnesses: Witnesses::default(),
+            wanted: None,
             look: true,
             looked_at: Timestamp::MIN,
             contested_since: None,
@@ -155,8 +166,10 @@ impl Ingest {
         self.looked_at = self.deps.clock.now();
         self.deps.client.await_finality(self.awaits_finality());
         let heads = self.deps.client.heads().await?;
+        let url = self.deps.client.url();
         if self.chain.is_none() {
             self.ahead.clear();
+            self.kept.clear();
             let started = self.start(&heads).await;
             if started.is_err() {
                 // Half a start is none: the cursors belong to the chain.
@@ -166,17 +179,25 @@ impl Ingest {
             return self.halting(started).await;
         }
         self.finalized = self.finalized.max(self.final_height(&heads));
-        let did = self.follow(&heads.latest).await;
+        self.want_latest(&heads.latest);
+        let did = match self.follow(&heads.latest).await {
+            Ok(Did::Idle) => self.follow_wanted().await,
+            did => did,
+        };
         let did = self.forget_on_fence(did);
         let did = self.halting(did).await?;
         // Before anything can fail: what was stored waits, whether the rest of the step succeeds or not.
         self.unsettle(did);
-        self.note(&heads, did).await?;
+        // What one URL says of finality is not said of another's branch.
+        let agreed = did != Did::Idle && self.deps.client.url() == url;
+        self.note(&heads, agreed).await?;
+        self.forget_what_is_held();
         self.look = !self.is_caught_up(&heads.latest);
         if did != Did::Idle {
             return Ok(did);
         }
         self.look = false;
+        self.put_off_wanted();
         self.side_work().await
     }
 
@@ -247,6 +268,7 @@ impl Ingest {
     fn forget_on_fence(&mut self, did: Result<Did, RoomError>) -> Result<Did, RoomError> {
         if let Err(RoomError::Store(error)) = &did {
             self.ahead.clear();
+            self.kept.clear();
             if matches!(error, store::StoreError::Fenced(_)) {
                 // Whose turn it is will be asked again.
                 self.renew_at = Timestamp::MIN;

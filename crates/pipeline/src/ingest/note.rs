@@ -3,7 +3,7 @@
 use domain::Heads;
 use jiff::SignedDuration;
 
-use super::{Did, FinalityRule, Ingest};
+use super::{FinalityRule, Ingest};
 use crate::RoomError;
 
 // How often the store is told what is thought of the URLs.
@@ -26,12 +26,13 @@ impl Ingest {
     }
 
     /// Notes what the node says of its heads. Finality never moves back, whatever a lagging node says; and it is the node's
-    /// word about its own branch, so it is ours only where our tip is on that branch.
-    pub(super) async fn note(&mut self, heads: &Heads, did: Did) -> Result<(), RoomError> {
+    /// word about its own branch, so it is ours only where our tip is on that branch: where it was just read of that node,
+    /// `agreed`, or the node's head is held.
+    pub(super) async fn note(&mut self, heads: &Heads, agreed: bool) -> Result<(), RoomError> {
         self.note_providers().await?;
         let Some(chain) = &self.chain else { return Ok(()) };
         let (tip, head) = (chain.tip().number, heads.latest.block);
-        let agreed = !matches!(did, Did::Idle | Did::StoodBy) || chain.holds(head);
+        let agreed = agreed || chain.holds(head);
         if self.noted == Some((*heads, agreed)) {
             return Ok(());
         }

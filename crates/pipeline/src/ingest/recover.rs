@@ -29,9 +29,10 @@ impl Ingest {
         }
         // What is read ahead is final, so that no reorg reaches it; it costs little to be sure.
         self.ahead.clear();
+        self.kept.clear();
         // Children of the dead branch must not claim logs of the new one.
         self.children.rewind(ancestor.number);
-        let (events, children) = match self.events_of(&headers).await {
+        let (read, events, children) = match self.events_of(&headers).await {
             Ok(read) => read,
             Err(error) => {
                 // The reorg is not committed, and neither is what was just forgotten.
@@ -40,14 +41,14 @@ impl Ingest {
             }
         };
         domain::crash_point!("ingest.recover.before_commit");
-        self.commit(Some(ancestor), &headers, &events, &children).await
+        self.commit(Some(ancestor), &headers[..read], &events, &children).await
     }
 
     async fn common_ancestor(&self, head: &Header) -> Result<Option<BlockRef>, RoomError> {
         let Some(chain) = &self.chain else { return Ok(None) };
         let (tip, anchor) = (chain.tip(), chain.anchor());
-        let top = head.block.number.min(tip.number);
-        let mut remote = if top == head.block.number { *head } else { self.header_at(top).await? };
+        let mut remote =
+            if head.block.number <= tip.number { *head } else { self.at_our_tip(tip, head).await? };
         loop {
             let number = remote.block.number;
             if chain.at(number) == Some(remote.block) {

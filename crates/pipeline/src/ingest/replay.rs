@@ -4,7 +4,7 @@ use domain::{Catalog, ContractName, LogQuery, Origin, RawLog, canonical::Canonic
 use store::{EventKey, ReplayCommit};
 use uuid::Uuid;
 
-use super::{Ingest, born::known_children, start::newest_run};
+use super::{Ingest, born::known_children};
 use crate::RoomError;
 
 /// What a replay does beside reading.
@@ -87,8 +87,8 @@ impl Ingest {
         if let Some(row) = store.chain(self.config.chain).await? {
             self.finalized = row.finalized.unwrap_or_default();
             let depth = self.config.max_reorg_depth;
-            let blocks = store.recent_blocks(self.config.chain, depth.saturating_add(1)).await?;
-            self.chain = CanonicalChain::from_blocks(newest_run(blocks), depth as usize);
+            let links = store.recent_links(self.config.chain, depth.saturating_add(1)).await?;
+            self.chain = CanonicalChain::from_links(links, depth as usize);
             if let (None, Some(tip)) = (&self.chain, row.tip) {
                 self.chain = Some(CanonicalChain::new(tip, depth as usize));
             }

@@ -9,7 +9,8 @@ use std::{
 use abi::Decoder;
 use domain::{
     ChainClient, ChainError, ChainId, ChainName, Children, Clock, Content, ContractName, Event, LogFilter,
-    LogQuery, Origin, RawLog, event::{Contradiction, logical_ids, put_in_order},
+    LogQuery, Origin, RawLog,
+    event::{Contradiction, logical_ids, put_in_order},
 };
 use jiff::SignedDuration;
 use store::{ContractCursor, EventRows, Store};

@@ -1,6 +1,6 @@
 //! Where to begin: resume at the checkpoint, or start at the head, the frontier between past and live.
 
-use domain::{BlockRef, ChainError, Header, Heads, StartBlock, canonical::CanonicalChain};
+use domain::{BlockRef, ChainError, Heads, StartBlock, canonical::CanonicalChain};
 use store::{ChainCommit, ContractCursor};
 
 use super::{Did, Ingest};
@@ -30,9 +30,8 @@ impl Ingest {
         let depth = self.config.max_reorg_depth;
         let tip = match row.tip {
             Some(tip) => {
-                let blocks =
-                    self.deps.store.recent_blocks(self.config.chain, depth.saturating_add(1)).await?;
-                let chain = CanonicalChain::from_blocks(newest_run(blocks), depth as usize);
+                let links = self.deps.store.recent_links(self.config.chain, depth.saturating_add(1)).await?;
+                let chain = CanonicalChain::from_links(links, depth as usize);
                 // A tip whose block row is gone is still a cursor: number and hash.
                 self.chain = chain.filter(|chain| chain.tip() == tip);
                 let chain = self.chain.get_or_insert_with(|| CanonicalChain::new(tip, depth as usize));
@@ -47,14 +46,17 @@ impl Ingest {
         self.meet_children().await?;
         let did = Did::Started { tip };
         // Whether the stored chain is the node's shows at the next look.
-        self.note(heads, if tip == heads.latest.block { did } else { Did::Idle }).await?;
+        self.note(heads, tip == heads.latest.block).await?;
         Ok(did)
     }
 
     // The live chain begins at the head: what is there already is the past. The blocks that may still change are held
     // from the first moment, so that a reorg of them is seen.
     async fn begin(&mut self, heads: &Heads) -> Result<BlockRef, RoomError> {
-        let tip = self.until(heads.latest.block.number);
+        let mut tip = self.until(heads.latest.block.number);
+        if tip < heads.latest.block.number {
+            tip = self.header_at_or_below(tip).await?.block.number;
+        }
         let depth = self.config.max_reorg_depth;
         let from = self.final_height(heads).max(tip.saturating_sub(u64::from(depth))).min(tip);
         let headers = self.linked_headers(from, tip).await?;
@@ -78,14 +80,9 @@ impl Ingest {
         };
         self.deps.store.commit_chain(&commit).await?;
         domain::crash_point!("ingest.begun");
-        self.chain = CanonicalChain::from_blocks(headers.iter().map(|header| header.block), depth as usize);
+        let links = headers.iter().map(|header| (header.block, header.parent));
+        self.chain = CanonicalChain::from_links(links, depth as usize);
         Ok(last.block)
-    }
-
-    pub(super) async fn header_at(&self, number: u64) -> Result<Header, RoomError> {
-        let header = self.deps.client.headers_by_number(&[number]).await?.into_iter().flatten().next();
-        let unknown = || ChainError::UnknownBlock { url: self.deps.client.url(), block: number.to_string() };
-        Ok(header.ok_or_else(unknown)?)
     }
 
     // A contract that is met for the first time is read live from the next block on, and its past afterwards; one that
@@ -114,11 +111,4 @@ impl Ingest {
         self.cursors = self.deps.store.settle_contracts(self.config.chain, &cursors, tip.number).await?;
         Ok(())
     }
-}
-
-// Blocks read by range leave only their last; what links by number up to the tip is the newest run.
-pub(super) fn newest_run(blocks: Vec<BlockRef>) -> Vec<BlockRef> {
-    let gaps = blocks.windows(2).rposition(|pair| pair[0].number + 1 != pair[1].number);
-    let from = gaps.map_or(0, |position| position + 1);
-    blocks.into_iter().skip(from).collect()
 }

@@ -158,13 +158,21 @@ pub struct ScriptedChain {
     blocks: Vec<ScriptedBlock>,
     // Every block gets another hash, also at the same place with the same content.
     salt: u64,
+    // How many heights below the next block have none.
+    passed: u64,
 }
 
 impl ScriptedChain {
     /// A chain of empty blocks from 0 to `height`, `safe` 2 and `finalized` 4 below the head.
     pub fn new(id: u64, height: u64) -> Self {
-        let mut chain =
-            Self { id, safe_depth: Some(2), finalized_depth: Some(4), blocks: Vec::new(), salt: 0 };
+        let mut chain = Self {
+            id,
+            safe_depth: Some(2),
+            finalized_depth: Some(4),
+            blocks: Vec::new(),
+            salt: 0,
+            passed: 0,
+        };
         for _ in 0..=height {
             chain.mine(Vec::new());
         }
@@ -174,11 +182,17 @@ impl ScriptedChain {
     /// Adds a block.
     pub fn mine(&mut self, logs: Vec<LogSpec>) -> ScriptedBlock {
         self.salt += 1;
-        let number = self.blocks.len() as u64;
+        let number = self.blocks.last().map_or(0, |block| block.block.number + 1 + self.passed);
+        self.passed = 0;
         let parent = self.blocks.last().map(|block| block.block.hash).unwrap_or_default();
         let block = ScriptedBlock::new(number, parent, logs, self.salt);
         self.blocks.push(block.clone());
         block
+    }
+
+    /// Lets so many rounds pass without a block: the next one is built on the newest, and so much higher.
+    pub fn pass(&mut self, rounds: u64) {
+        self.passed += rounds;
     }
 
     /// Takes the newest `depth` blocks away, the first block excepted.
@@ -194,11 +208,15 @@ impl ScriptedChain {
 
     /// The canonical block at a height.
     pub fn block(&self, number: u64) -> Option<&ScriptedBlock> {
-        self.blocks.get(usize::try_from(number).ok()?)
+        let place = self.blocks.binary_search_by_key(&number, |block| block.block.number).ok()?;
+        self.blocks.get(place)
     }
 
     fn at_tag(&self, tag: &str) -> Option<&ScriptedBlock> {
-        let below = |depth: u64| self.block(self.head().block.number.saturating_sub(depth));
+        let below = |depth: u64| {
+            let number = self.head().block.number.saturating_sub(depth);
+            self.blocks.iter().rfind(|block| block.block.number <= number)
+        };
         match tag {
             "latest" => Some(self.head()),
             "safe" => self.safe_depth.and_then(below),
@@ -246,8 +264,11 @@ impl ScriptedChain {
                 None => return Reply::error(-32000, "unknown block"),
             }
         } else {
-            let end =
-                |key: &str| filter[key].as_str().and_then(|tag| self.at_tag(tag)).map(|at| at.block.number);
+            let number = |tag: &str| u64::from_str_radix(tag.strip_prefix("0x")?, 16).ok();
+            let end = |key: &str| {
+                let tag = filter[key].as_str()?;
+                number(tag).or_else(|| self.at_tag(tag).map(|at| at.block.number))
+            };
             let (from, to) = (end("fromBlock").unwrap_or_default(), end("toBlock").unwrap_or(u64::MAX));
             self.blocks.iter().filter(|block| (from..=to).contains(&block.block.number)).collect()
         };

@@ -28,6 +28,8 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 
 type Answer = Box<dyn FnMut(&Json) -> Reply + Send>;
 
+type Interference = Box<dyn FnMut(&[Call]) -> Option<Reply> + Send>;
+
 /// A running scripted node. It ends, and closes its connections, when it is dropped.
 pub struct ScriptedNode {
     state: Arc<State>,
@@ -45,6 +47,7 @@ struct Inner {
     chain: ScriptedChain,
     always: HashMap<String, Answer>,
     next: HashMap<String, VecDeque<Reply>>,
+    interference: Option<Interference>,
     batches: Batches,
     refuse_websockets: Option<u16>,
     calls: Vec<Call>,
@@ -77,6 +80,7 @@ impl ScriptedNode {
                 chain: ScriptedChain::new(31_337, 10),
                 always: HashMap::new(),
                 next: HashMap::new(),
+                interference: None,
                 batches: Batches::InOrder,
                 refuse_websockets: None,
                 calls: Vec::new(),
@@ -127,6 +131,17 @@ impl ScriptedNode {
         let mut inner = self.state.lock();
         inner.always.remove(method);
         inner.next.remove(method);
+    }
+
+    /// Looks at each request over HTTP, a batch being one, before it is answered: what this gives is said in place of the
+    /// answer.
+    pub fn interfere(&self, with: impl FnMut(&[Call]) -> Option<Reply> + Send + 'static) {
+        self.state.lock().interference = Some(Box::new(with));
+    }
+
+    /// Answers every request again.
+    pub fn interfere_no_more(&self) {
+        self.state.lock().interference = None;
     }
 
     /// Answers batches over HTTP so from now on.
@@ -264,6 +279,18 @@ impl State {
 
     pub(crate) fn batch_shape(&self) -> Batches {
         self.lock().batches.clone()
+    }
+
+    /// What the node says in place of an answer to a request; the calls count as made.
+    pub(crate) fn interference(&self, calls: &[Call]) -> Option<Reply> {
+        let mut inner = self.lock();
+        let reply = inner.interference.as_mut()?(calls);
+        if reply.is_some() {
+            inner.calls.extend_from_slice(calls);
+        }
+        drop(inner);
+        self.changed();
+        reply
     }
 
     /// What the node says to one call. `connection` is the WebSocket that it came on.

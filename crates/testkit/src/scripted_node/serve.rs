@@ -79,6 +79,16 @@ fn answer_frame(state: &State, connection: u64, text: &str) -> Result<Option<Str
 async fn http(mut stream: TcpStream, state: &State) -> io::Result<()> {
     while let Some(body) = read_body(&mut stream).await? {
         let request: Json = serde_json::from_slice(&body).unwrap_or_default();
+        let calls: Vec<Call> = match &request {
+            Json::Array(requests) => requests.iter().map(|one| call(one, requests.len())).collect(),
+            request => vec![call(request, 1)],
+        };
+        if let Some(reply) = state.interference(&calls) {
+            if !say(&mut stream, &calls, reply).await? {
+                return Ok(());
+            }
+            continue;
+        }
         let done = match &request {
             Json::Array(requests) => batch(&mut stream, state, requests).await?,
             request => single(&mut stream, state, request).await?,
@@ -90,10 +100,15 @@ async fn http(mut stream: TcpStream, state: &State) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether the connection goes on.
 async fn single(stream: &mut TcpStream, state: &State, request: &Json) -> io::Result<bool> {
     let call = call(request, 1);
-    match state.reply(&call, None) {
+    let reply = state.reply(&call, None);
+    say(stream, &[call], reply).await
+}
+
+/// Says the same to a whole request. Returns whether the connection goes on.
+async fn say(stream: &mut TcpStream, calls: &[Call], reply: Reply) -> io::Result<bool> {
+    match reply {
         Reply::Silence => std::future::pending().await,
         Reply::Close => Ok(false),
         Reply::Raw(body) => respond(stream, 200, &[], body.as_bytes()).await.map(|()| true),
@@ -101,7 +116,8 @@ async fn single(stream: &mut TcpStream, state: &State, request: &Json) -> io::Re
             respond(stream, status, &headers, body.as_bytes()).await.map(|()| true)
         }
         reply => {
-            let answer = envelope(&call, reply).unwrap_or_default();
+            let answers: Vec<Json> = calls.iter().filter_map(|call| envelope(call, reply.clone())).collect();
+            let answer = if let [one] = answers.as_slice() { one.clone() } else { Json::Array(answers) };
             respond(stream, 200, &[], answer.to_string().as_bytes()).await.map(|()| true)
         }
     }

@@ -39,6 +39,8 @@ struct Piece {
 #[derive(Debug)]
 enum State {
     Coming(AbortOnDropHandle<Result<Read, RoomError>>),
+    // To be read once more: the question failed.
+    Again,
     // What remains of a piece that was too large for one part.
     Rest(VecDeque<Part>),
 }
@@ -71,7 +73,8 @@ impl Ahead {
     /// the ranges after it are read.
     ///
     /// # Errors
-    /// The node's, of the range that comes next; those of later ranges come with them. Everything is dropped then.
+    /// The node's, of the range that comes next, which is read again when it is taken again; those of later ranges come with
+    /// them.
     pub(super) async fn take(&mut self, from: u64, end: u64, reach: &mut Reach) -> Result<Part, RoomError> {
         if self.pieces.front().is_some_and(|piece| piece.from != from)
             || self.pieces.back().is_some_and(|piece| piece.to > end)
@@ -83,6 +86,12 @@ impl Ahead {
             let Some(piece) = self.pieces.pop_front() else { return Err(nothing()) };
             let handle = match piece.state {
                 State::Coming(handle) => handle,
+                State::Again => match &self.source {
+                    Some(source) => {
+                        AbortOnDropHandle::new(tokio::spawn(Arc::clone(source).read(piece.from, piece.to)))
+                    }
+                    None => return Err(nothing()),
+                },
                 State::Rest(parts) => return self.part(parts, piece.to).ok_or_else(nothing),
             };
             let url = self.source.as_ref().map_or("rpc", |source| source.url.as_str());
@@ -103,7 +112,8 @@ impl Ahead {
                     tracing::debug!(range.blocks = reach.blocks(), "the node refused a range");
                 }
                 Err(error) => {
-                    self.pieces.clear();
+                    // Those behind it are not worse for it.
+                    self.pieces.push_front(Piece { state: State::Again, ..piece });
                     return Err(error);
                 }
             }

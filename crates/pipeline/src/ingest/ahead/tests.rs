@@ -44,11 +44,18 @@ struct Told {
     changes: watch::Sender<u64>,
     /// What is answered at once, by the number of blocks.
     at_once: Option<fn(u64) -> Answer>,
+    /// Every question, in order.
+    questions: Mutex<Vec<(u64, u64)>>,
 }
 
 impl Told {
     fn new(at_once: Option<fn(u64) -> Answer>) -> Arc<Self> {
-        Arc::new(Self { asked: Mutex::default(), changes: watch::Sender::new(0), at_once })
+        Arc::new(Self {
+            asked: Mutex::default(),
+            changes: watch::Sender::new(0),
+            at_once,
+            questions: Mutex::default(),
+        })
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
@@ -60,6 +67,14 @@ impl Told {
         while !ranges.iter().all(|range| self.asked().contains_key(range)) {
             changes.changed().await.unwrap();
         }
+    }
+
+    fn questions(&self) -> usize {
+        self.questions.lock().unwrap().len()
+    }
+
+    fn asked_since(&self, question: usize, range: (u64, u64)) -> usize {
+        self.questions.lock().unwrap()[question..].iter().filter(|asked| **asked == range).count()
     }
 
     fn tell(&self, range: (u64, u64), answer: Answer) {
@@ -89,6 +104,7 @@ impl ChainClient for Told {
 
     async fn logs(&self, query: LogQuery, _filter: &LogFilter) -> Result<Vec<RawLog>, ChainError> {
         let LogQuery::Range { from, to } = query else { return Ok(Vec::new()) };
+        self.questions.lock().unwrap().push((from, to));
         let mut told = self.asked().entry((from, to)).or_insert_with(|| watch::Sender::new(None)).subscribe();
         self.changes.send_modify(|count| *count += 1);
         let answer = match self.at_once {
@@ -276,7 +292,7 @@ async fn a_piece_that_is_much_larger_than_wanted_is_handed_out_in_whole_blocks()
 }
 
 #[tokio::test]
-async fn an_error_comes_in_its_turn_and_drops_what_is_behind_it() {
+async fn an_error_comes_in_its_turn_and_costs_its_own_range_only() {
     let node = Told::new(None);
     let (mut ahead, mut reach) = (ahead_of(&node), ten());
     let unknown = ChainError::UnknownBlock { url: "told".to_owned(), block: "10".to_owned() };
@@ -289,7 +305,12 @@ async fn an_error_comes_in_its_turn_and_drops_what_is_behind_it() {
     let takes = async {
         assert_eq!(span(&ahead.take(0, 99, &mut reach).await.unwrap()), (0, 9, 9));
         ahead.take(10, 99, &mut reach).await.unwrap_err();
-        assert_eq!(ahead.held(), (0, 0));
+        let before = node.questions();
+        node.tell((10, 19), Ok(1));
+        assert_eq!(span(&ahead.take(10, 99, &mut reach).await.unwrap()), (10, 19, 19));
+        assert_eq!(span(&ahead.take(20, 99, &mut reach).await.unwrap()), (20, 29, 29));
+        assert_eq!(node.asked_since(before, (20, 29)), 0, "what was answered is not asked for again");
+        assert_eq!(node.asked_since(before, (10, 19)), 1);
     };
     tokio::join!(takes, answers);
 }

@@ -1,12 +1,16 @@
 //! Traps that a node lays between two of our questions, and what a restart, a replay or another reader can fall into. Here
 //! is what the stories share: a node that changes its mind, and what must hold whatever it did.
 
+mod announced;
+mod answers;
 mod audits;
 mod branches;
 mod changes;
 mod lies;
 mod reading;
 mod sockets;
+mod steps;
+mod voids;
 
 use std::{
     collections::BTreeSet,
