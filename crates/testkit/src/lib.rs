@@ -1,6 +1,7 @@
 //! Builders, scripted node, test world; for tests only.
 
 pub mod anvil;
+pub mod certificates;
 pub mod clock;
 pub mod deployment;
 pub mod fixture_node;
@@ -10,5 +11,6 @@ pub mod meddled;
 pub mod process;
 pub mod receiver;
 pub mod scripted_node;
+pub mod servers;
 pub mod wait;
 pub mod wire;
