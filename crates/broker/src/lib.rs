@@ -4,14 +4,16 @@
 //! the limit. Owns streams and consumers; must not know what a message means, nor the store. A broker is a pipe: it
 //! may be emptied at any moment, and what must survive is in the store.
 
+mod config;
 mod memory;
 mod nats;
 mod streams;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use domain::{BrokerError, Clock, Consumer, Publisher};
 
+pub use config::{BrokerConfig, NatsFiles};
 pub use memory::MemoryBroker;
 pub use nats::{NatsBroker, delete_streams};
 pub use streams::{STREAM_DEAD, dead_subject};
@@ -33,6 +35,21 @@ impl Default for ConsumerConfig {
     }
 }
 
+/// Something about a stream or a consumer that somebody changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// Whether chainbell works all the same.
+    pub works: bool,
+    /// What it is, what follows, and the mend.
+    pub text: String,
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// The broker that a URL names.
 #[derive(Debug, Clone)]
 pub enum Broker {
@@ -43,22 +60,48 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Connects to the broker at `url`, and creates or updates its streams. `prefix` keeps deployments on one server
-    /// apart; it may be empty.
+    /// Connects to the broker at `url`, which asks for no files. See [`Broker::connect`].
+    ///
+    /// # Errors
+    /// As [`Broker::connect`].
+    pub async fn open(url: &str, prefix: &str, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
+        Self::connect(&BrokerConfig::new(url, prefix), clock).await
+    }
+
+    /// Connects, and makes the streams that are missing.
     ///
     /// # Errors
     /// One sentence that names the redacted URL and the mend.
-    pub async fn open(url: &str, prefix: &str, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
-        if url == "memory:" {
+    pub async fn connect(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
+        if config.url == "memory:" {
             return Ok(Self::Memory(MemoryBroker::new(clock)));
         }
-        if ["nats://", "tls://", "ws://", "wss://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Ok(Self::Nats(NatsBroker::connect(url, prefix).await?));
+        Ok(Self::Nats(NatsBroker::connect(config).await?))
+    }
+
+    /// What an operator should know about streams and consumers that somebody changed.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`].
+    pub async fn concerns(
+        &self,
+        consumers: &[(&str, &str, ConsumerConfig)],
+    ) -> Result<Vec<Concern>, BrokerError> {
+        match self {
+            Self::Memory(_) => Ok(Vec::new()),
+            Self::Nats(broker) => broker.concerns(consumers).await,
         }
-        Err(BrokerError::Unavailable {
-            url: domain::redact_url(url),
-            detail: "broker.url must be memory: or begin with nats://".to_owned(),
-        })
+    }
+
+    /// Does once, on a stream of its own, what the rooms do: publishes, fetches and acknowledges. Removes it after.
+    ///
+    /// # Errors
+    /// One sentence that names what cannot be done, and the mend.
+    pub async fn try_out(&self) -> Result<(), BrokerError> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Nats(broker) => broker.try_out().await,
+        }
     }
 
     /// Its publishing side.

@@ -55,7 +55,10 @@ impl From<StoreError> for Failure {
 
 impl From<BrokerError> for Failure {
     fn from(error: BrokerError) -> Self {
-        Self::World(error.to_string())
+        match error {
+            BrokerError::Misconfigured { .. } => Self::Usage(error.to_string()),
+            error => Self::World(error.to_string()),
+        }
     }
 }
 

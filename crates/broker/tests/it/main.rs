@@ -1,7 +1,9 @@
 //! One conformance suite, run on the broker inside the process and on a real NATS server.
 
 mod acknowledging;
+mod belonging;
 mod dead_letters;
+mod logging_in;
 mod losing;
 mod memory;
 mod publishing;

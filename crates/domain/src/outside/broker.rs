@@ -17,6 +17,14 @@ pub enum BrokerError {
         /// What it said.
         detail: String,
     },
+    /// It answers, and cannot be used as it is configured: an operator must mend that.
+    #[error("the broker at {url} cannot be used: {detail}")]
+    Misconfigured {
+        /// Redacted URL.
+        url: String,
+        /// What is wrong, and the mend.
+        detail: String,
+    },
     /// It will never take this message: too large, or a subject without a stream.
     #[error("the broker refuses message {id}: {detail}")]
     Refused {
