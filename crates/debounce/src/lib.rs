@@ -4,32 +4,46 @@
 //! filled again by the sweep over pending hits, and a double claim is stopped by the fence in the store. Must not
 //! know what a hit says.
 
+mod connect;
+mod faults;
 mod redis_index;
 mod store_index;
+mod trial;
 
 use std::sync::Arc;
 
 use domain::{DebounceError, Debouncer};
 use store::Store;
 
+pub use connect::{RedisConfig, RedisFiles};
 pub use redis_index::{RedisDebouncer, delete_all};
 pub use store_index::StoreDebouncer;
+pub use trial::try_out;
 
-/// The timer index that a URL names: `store:` or `redis://host:6379/0`. `prefix` keeps deployments on one server
-/// apart.
+/// The timer index that a URL names, which asks for no files. See [`connect()`].
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Arc<dyn Debouncer>, DebounceError> {
+    connect(&RedisConfig::new(url, prefix), store).await
+}
+
+/// The timer index that an operator describes: `store:` or `redis://host:6379/0`.
 ///
 /// # Errors
 /// One sentence that names the redacted URL and the mend.
-pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Arc<dyn Debouncer>, DebounceError> {
-    if url == "store:" {
+pub async fn connect(config: &RedisConfig, store: Store) -> Result<Arc<dyn Debouncer>, DebounceError> {
+    if config.url == "store:" {
         return Ok(Arc::new(StoreDebouncer::new(store)));
     }
-    if ["redis://", "rediss://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Ok(Arc::new(RedisDebouncer::connect(url, prefix).await?));
+    known(config)?;
+    Ok(Arc::new(RedisDebouncer::open(config).await?))
+}
+
+fn known(config: &RedisConfig) -> Result<(), DebounceError> {
+    let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
+    if schemes.iter().any(|scheme| config.url.starts_with(scheme)) {
+        return Ok(());
     }
-    Err(DebounceError {
-        url: domain::redact_url(url),
-        action: "open",
-        detail: "debounce.url must be store: or begin with redis://".to_owned(),
-    })
+    Err(config.failed("open", "debounce.url must be store: or begin with redis:// or rediss://"))
 }

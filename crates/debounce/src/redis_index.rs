@@ -10,15 +10,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{Claim, DebounceError, Debouncer, HitId, WindowAdd, WindowKey, redact_url};
+use domain::{Claim, DebounceError, Debouncer, HitId, WindowAdd, WindowKey};
 use jiff::{SignedDuration, Timestamp};
-use redis::{
-    Client, RedisError, Script, ScriptInvocation, aio::ConnectionManager, aio::ConnectionManagerConfig,
-};
+use redis::{RedisError, Script, ScriptInvocation, aio::ConnectionManager};
 use uuid::Uuid;
 
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{
+    connect::{RedisConfig, connect},
+    faults,
+};
+
+/// The keys that every script may take, beside those of its windows.
+const KEYS: [&str; 4] = ["open", "generations", "claimed", "generation"];
 /// How many hits one call of the script takes. Those of a larger add join in several steps.
 const HITS_PER_CALL_MAX: usize = 5_000;
 /// How many calls of the script go to the server at once.
@@ -42,27 +45,25 @@ impl fmt::Debug for RedisDebouncer {
 }
 
 impl RedisDebouncer {
+    /// Connects to a server that asks for no files. See [`RedisDebouncer::open`].
+    ///
+    /// # Errors
+    /// As [`RedisDebouncer::open`].
+    pub async fn connect(url: &str, prefix: &str) -> Result<Self, DebounceError> {
+        Self::open(&RedisConfig::new(url, prefix)).await
+    }
+
     /// Connects, and says so when the server may evict keys.
     ///
     /// # Errors
-    /// [`DebounceError`] when nobody answers at `url`.
-    pub async fn connect(url: &str, prefix: &str) -> Result<Self, DebounceError> {
-        let shown = redact_url(url);
-        let failed = |error: RedisError| DebounceError {
-            url: shown.clone(),
-            action: "connect",
-            detail: format!("{error}; check debounce.url"),
-        };
-        let client = Client::open(url).map_err(failed)?;
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(2);
-        let connection = client.get_connection_manager_with_config(config).await.map_err(failed)?;
+    /// [`DebounceError`] when nothing answers, or what answers can never be used.
+    pub async fn open(config: &RedisConfig) -> Result<Self, DebounceError> {
+        let prefix = format!("{}chainbell:window:", config.prefix);
+        let keys: Vec<_> = KEYS.iter().map(|name| format!("{prefix}{name}")).collect();
         let debouncer = Self {
-            connection,
-            url: shown.clone(),
-            prefix: format!("{prefix}chainbell:window:"),
+            connection: connect(config, &keys).await?,
+            url: config.shown(),
+            prefix,
             add: Script::new(include_str!("add.lua")),
             claim: Script::new(include_str!("claim.lua")),
             settle: Script::new(include_str!("settle.lua")),
@@ -104,7 +105,11 @@ impl RedisDebouncer {
         metrics::histogram!("chainbell_redis_command_seconds", "command" => action).record(started.elapsed());
         result.map_err(|error| {
             metrics::counter!("chainbell_redis_command_errors_total", "command" => action).increment(1);
-            DebounceError { url: self.url.clone(), action, detail: error.to_string() }
+            let detail = match faults::mend(&error) {
+                Some(mend) => format!("{error}; {mend}"),
+                None => error.to_string(),
+            };
+            DebounceError { url: self.url.clone(), action, detail }
         })
     }
 
@@ -144,29 +149,43 @@ impl RedisDebouncer {
     }
 }
 
+impl RedisDebouncer {
+    /// Deletes every key under the prefix.
+    pub(crate) async fn delete_all(&self) -> Result<(), DebounceError> {
+        let mut connection = self.connection.clone();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{}*", literal(&self.prefix))).arg("COUNT").arg(1_000);
+            let (next, keys): (u64, Vec<String>) =
+                self.timed("scan", scan.query_async(&mut connection)).await?;
+            if !keys.is_empty() {
+                let mut unlink = redis::cmd("UNLINK");
+                unlink.arg(keys);
+                self.timed("unlink", unlink.query_async::<i64>(&mut connection)).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Forgets the one key that a trial leaves behind.
+    pub(crate) async fn forget_generations(&self) -> Result<(), DebounceError> {
+        let mut connection = self.connection.clone();
+        let mut unlink = redis::cmd("UNLINK");
+        unlink.arg(self.key("generation"));
+        self.timed("unlink", unlink.query_async::<i64>(&mut connection)).await.map(|_| ())
+    }
+}
+
 /// Deletes every key under a prefix: what a flush of the server does to one deployment. Nothing is lost with it.
 ///
 /// # Errors
 /// [`DebounceError`] when the server does not answer.
 pub async fn delete_all(url: &str, prefix: &str) -> Result<(), DebounceError> {
-    let debouncer = RedisDebouncer::connect(url, prefix).await?;
-    let mut connection = debouncer.connection.clone();
-    let mut cursor = 0_u64;
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{}*", literal(&debouncer.prefix))).arg("COUNT").arg(1_000);
-        let (next, keys): (u64, Vec<String>) =
-            debouncer.timed("scan", scan.query_async(&mut connection)).await?;
-        if !keys.is_empty() {
-            let mut unlink = redis::cmd("UNLINK");
-            unlink.arg(keys);
-            debouncer.timed("unlink", unlink.query_async::<i64>(&mut connection)).await?;
-        }
-        if next == 0 {
-            return Ok(());
-        }
-        cursor = next;
-    }
+    RedisDebouncer::connect(url, prefix).await?.delete_all().await
 }
 
 // Of a pattern, the text that matches itself only.

@@ -1,5 +1,6 @@
 //! One conformance suite, run on the store (both dialects) and on a real Redis.
 
+mod broken_servers;
 mod claiming;
 mod killed;
 mod redis;

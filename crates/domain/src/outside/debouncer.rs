@@ -89,7 +89,7 @@ pub struct Claim {
 
 /// The timer index failed.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the debouncer at {url} failed to {action}: {detail}")]
+#[error("the timer index at {url} failed to {action}: {detail}")]
 pub struct DebounceError {
     /// Redacted URL.
     pub url: String,

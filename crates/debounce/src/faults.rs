@@ -1,0 +1,53 @@
+//! What Redis answers when it refuses: the code decides how it is mended, and never the words.
+
+use redis::{ErrorKind, RedisError};
+
+/// Why no cluster is used.
+const CLUSTER: &str = "this is a Redis Cluster (cluster-enabled yes), which spreads the keys of one window over \
+     its nodes: use a Redis without cluster, or debounce.url = \"store:\"";
+
+/// How the operator mends what the server refuses; `None` where its words must do.
+pub(crate) fn mend(error: &RedisError) -> Option<&'static str> {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return Some(LOGIN);
+    }
+    // Of a pipeline that failed, the first that names what is wrong.
+    let errors = error.clone().into_server_errors();
+    errors.iter().flat_map(|errors| errors.iter()).find_map(|(_, error)| of_code(error.code()))
+}
+
+/// Whether nothing can be asked of the server until an operator mends it.
+pub(crate) fn is_final(error: &RedisError) -> bool {
+    mend(error).is_some_and(|mend| [CLUSTER, LOGIN, PASSWORD, PROTECTED].contains(&mend))
+}
+
+const LOGIN: &str = "it does not accept the user and password in debounce.url: mend them, percent-encoded";
+const PASSWORD: &str =
+    "it asks for a password: write it into debounce.url, as in redis://:password@host:6379";
+const PROTECTED: &str = "it is in protected mode: give it a password, and write that into debounce.url";
+
+fn of_code(code: &str) -> Option<&'static str> {
+    Some(match code {
+        // Only a cluster answers so.
+        "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => CLUSTER,
+        "OOM" => "its memory is full: raise maxmemory, or free what others keep there",
+        "READONLY" | "MASTERDOWN" => {
+            "it is a replica, which takes no writes: set debounce.url to the primary"
+        }
+        "NOPERM" => {
+            "the ACL of this login lacks a command or our keys: allow it +@read +@write +@scripting and ~<prefix>chainbell:*"
+        }
+        "NOAUTH" => PASSWORD,
+        "WRONGPASS" => LOGIN,
+        "DENIED" => PROTECTED,
+        "MISCONF" => {
+            "it takes no writes since it cannot save to its disk: free that disk, or turn its saving off"
+        }
+        "NOREPLICAS" => {
+            "it takes no writes since too few replicas follow it (min-replicas-to-write): bring them back"
+        }
+        "LOADING" => "it is still reading its data: wait for it",
+        "BUSY" => "a script of another client keeps it busy: end that with SCRIPT KILL",
+        _ => return None,
+    })
+}
