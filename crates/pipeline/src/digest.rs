@@ -314,7 +314,13 @@ impl Digest {
             "put overdue hits back into their windows"
         );
         metrics::counter!("chainbell_swept_hits_total").increment(overdue.len() as u64);
-        self.deps.debouncer.add(adds).await?;
+        if let Err(error) = self.deps.debouncer.add(adds).await {
+            // They are in no window: the next sweep takes them, and not the one after a lease that nothing holds.
+            let ids: Vec<_> = overdue.iter().map(|row| row.hit.id).collect();
+            let due = before.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MIN);
+            self.deps.store.overdue_again(&ids, due).await?;
+            return Err(error.into());
+        }
         domain::crash_point!("digest.sweep.put_back");
         Ok(overdue.len())
     }
@@ -342,5 +348,10 @@ impl Room for Digest {
 
     async fn rest(&mut self) {
         self.deps.clock.sleep(self.config.poll).await;
+    }
+
+    // What a timer index lost while it was away is late by the grace, and not by a long pause on top.
+    fn pause_max(&self) -> Duration {
+        self.config.grace
     }
 }

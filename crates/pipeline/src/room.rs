@@ -50,6 +50,11 @@ pub trait Room: Send {
     /// Returns when there may be work again; called after an idle step, and dropped at shutdown.
     async fn rest(&mut self);
 
+    /// The longest pause after steps that failed.
+    fn pause_max(&self) -> Duration {
+        BACKOFF_MAX
+    }
+
     /// Finishes what must not be torn apart; called once, after the last step.
     async fn finish(&mut self) {}
 }
@@ -72,7 +77,7 @@ pub async fn run(room: &mut dyn Room, pulse: &Pulse, clock: &Arc<dyn Clock>, sto
             Err(error) => {
                 report(pulse, &error, backoff);
                 tokio::select! { biased; () = stop.cancelled() => {} () = clock.sleep(backoff) => {} }
-                backoff = (backoff * 2).min(BACKOFF_MAX);
+                backoff = (backoff * 2).min(room.pause_max().clamp(BACKOFF_MIN, BACKOFF_MAX));
             }
         }
     }

@@ -219,4 +219,22 @@ impl Store {
         })?;
         rows.into_iter().map(from_row).collect()
     }
+
+    /// Makes hits overdue again that [`overdue_hits`](Self::overdue_hits) took, and that could not be put anywhere.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn overdue_again(&self, ids: &[HitId], due: Timestamp) -> Result<(), StoreError> {
+        tx!(self, "overdue_again", |tx, D| {
+            let statement = sql::<D>(
+                "UPDATE hit SET due_hint = $2 WHERE id {uuids:1} AND state = 'pending' AND due_hint > $2",
+            );
+            sqlx::query(statement)
+                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
+                .bind(due.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
+    }
 }

@@ -31,6 +31,7 @@ use crate::{
 on_both_stores!(
     messages_that_nobody_can_read_are_buried_and_the_others_go_on,
     a_timer_index_that_fails_after_the_commit_loses_and_doubles_nothing,
+    a_timer_index_that_takes_no_window_for_a_while_costs_no_more_than_that_while,
     a_window_that_cannot_be_closed_is_given_up_with_its_reason_and_the_others_close,
     a_store_that_is_away_for_long_costs_no_window_its_hits,
     a_worker_whose_clock_is_hours_off_tells_early_or_late_but_once,
@@ -167,6 +168,34 @@ async fn a_timer_index_that_fails_after_the_commit_loses_and_doubles_nothing(
     assert_eq!(told.iter().map(|row| row.notification.count).sum::<u64>(), 3);
     let events: BTreeSet<_> = told.iter().flat_map(|row| row.notification.events.clone()).collect();
     assert_eq!(events.len(), 3, "each once");
+    Ok(())
+}
+
+// It answers, and takes nothing: full, or a replica. The sweep that fails must not keep the hits for the length of a lease.
+async fn a_timer_index_that_takes_no_window_for_a_while_costs_no_more_than_that_while(
+    world: World,
+) -> anyhow::Result<()> {
+    let (rooms, moody) = Moody::around(Rooms::around(world).await?);
+    rooms.watch("later", window(10), DeliverAt::Seen).await?;
+    let (mut ingest, mut matching) = (rooms.world.ingest(), rooms.matching(|_| {}));
+    settle(&mut ingest).await?;
+    moody.adds.store(false, Ordering::Relaxed);
+    rooms.world.ring(11..=13);
+    settle(&mut ingest).await?;
+    drain(&mut rooms.relay("relay")).await?;
+    matching.step().await.expect_err("the timer index takes nothing");
+    let mut digest = rooms.digest();
+    // Past their due time and the grace: the sweep finds them, and cannot put them anywhere.
+    rooms.pass(16);
+    for _ in 0..3 {
+        digest.step().await.expect_err("the timer index takes nothing");
+        rooms.pass(3);
+    }
+    moody.adds.store(true, Ordering::Relaxed);
+    drain(&mut digest).await?;
+    drain(&mut digest).await?;
+    let told = rooms.told().await?;
+    assert_eq!(told.iter().map(|row| row.notification.count).sum::<u64>(), 3, "at once, not after a lease");
     Ok(())
 }
 
