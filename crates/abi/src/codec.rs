@@ -174,9 +174,7 @@ impl<'d> Reader<'d> {
         }
         match &codec.kind {
             Kind::Bytes => self.content(tail).map(|bytes| Value::Bytes(Bytes::copy_from_slice(bytes))),
-            Kind::Text => {
-                self.content(tail).map(|bytes| Value::String(String::from_utf8_lossy(bytes).into_owned()))
-            }
+            Kind::Text => self.content(tail).map(Value::text),
             Kind::Array(inner) => self.array(inner, tail),
             _ => self.parts(codec, tail, tail),
         }

@@ -21,8 +21,10 @@ pub enum Value {
     Bool(bool),
     /// `bytes`, `bytes1` to `bytes32` and `function`.
     Bytes(Bytes),
-    /// `string`. Bytes that are not UTF-8 were replaced by U+FFFD.
+    /// `string`.
     String(String),
+    /// A `string` whose bytes are not UTF-8. It equals no text.
+    RawString(Bytes),
     /// An indexed value of dynamic type: only its keccak-256 is on chain.
     Hash(B256),
     /// `T[]` and `T[n]`.
@@ -50,9 +52,17 @@ impl BadValue {
 }
 
 impl Value {
+    /// The value of a `string` with these bytes.
+    pub fn text(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::String(text.to_owned()),
+            Err(_) => Self::RawString(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
     /// The JSON form: integers as decimal strings, addresses checksummed (EIP-55), bytes as 0x-hex, tuples as
-    /// objects, an indexed dynamic value as `{"hash":"0x…"}`, and a string that holds NUL as `{"hex":"0x…"}`
-    /// (PostgreSQL's `jsonb` has no NUL).
+    /// objects, and an indexed dynamic value as `{"hash":"0x…"}`. A `string` is a string, whatever characters it has; one
+    /// that is not UTF-8 is `{"hex":"0x…"}`, with its bytes.
     pub fn to_json(&self) -> Json {
         match self {
             Self::Uint(value) => Json::String(value.to_string()),
@@ -60,16 +70,17 @@ impl Value {
             Self::Address(value) => Json::String(value.to_checksum(None)),
             Self::Bool(value) => Json::Bool(*value),
             Self::Bytes(value) => Json::String(hex::encode_prefixed(value)),
-            Self::String(value) if value.contains('\0') => json!({ "hex": hex::encode_prefixed(value) }),
             Self::String(value) => Json::String(value.clone()),
+            Self::RawString(value) => json!({ "hex": hex::encode_prefixed(value) }),
             Self::Hash(value) => json!({ "hash": hex::encode_prefixed(value) }),
             Self::Array(values) => Json::Array(values.iter().map(Self::to_json).collect()),
             Self::Tuple(fields) => fields.to_json(),
         }
     }
 
-    /// Writes the text of [`Value::to_json`] without making the value: events are many.
-    pub fn write_json(&self, out: &mut String) {
+    /// Writes the text that the store keeps: that of [`Value::to_json`], but a string that holds NUL by its bytes, since
+    /// PostgreSQL's `jsonb` has no NUL. Without making a JSON value: events are many.
+    pub fn write_stored(&self, out: &mut String) {
         // Writing to a String cannot fail.
         let _ = match self {
             Self::Uint(value) => write!(out, "\"{value}\""),
@@ -78,6 +89,10 @@ impl Value {
             Self::Bool(value) => write!(out, "{value}"),
             Self::Bytes(value) => write!(out, "\"{value}\""),
             Self::Hash(value) => write!(out, "{{\"hash\":\"{value}\"}}"),
+            Self::String(value) if value.contains('\0') => {
+                write!(out, "{{\"hex\":\"{}\"}}", hex::encode_prefixed(value))
+            }
+            Self::RawString(value) => write!(out, "{{\"hex\":\"{value}\"}}"),
             Self::String(_) => write!(out, "{}", self.to_json()),
             Self::Array(values) => {
                 out.push('[');
@@ -85,19 +100,19 @@ impl Value {
                     if position > 0 {
                         out.push(',');
                     }
-                    value.write_json(out);
+                    value.write_stored(out);
                 }
                 out.push(']');
                 Ok(())
             }
             Self::Tuple(fields) => {
-                fields.write_json(out);
+                fields.write_stored(out);
                 Ok(())
             }
         };
     }
 
-    /// Reads back what [`Value::to_json`] wrote for a value of type `ty`.
+    /// Reads back what [`Value::to_json`] or [`Value::write_stored`] wrote for a value of type `ty`.
     ///
     /// # Errors
     /// [`BadValue`] when `json` is not of that type.
@@ -113,9 +128,7 @@ impl Value {
                 text.and_then(|t| t.parse().ok()).map(Self::Bytes)
             }
             ParamType::String => match json.get("hex").and_then(Json::as_str) {
-                Some(coded) => {
-                    hex::decode(coded).ok().and_then(|raw| String::from_utf8(raw).ok()).map(Self::String)
-                }
+                Some(coded) => hex::decode(coded).ok().map(|raw| Self::text(&raw)),
                 None => text.map(|t| Self::String(t.to_owned())),
             },
             ParamType::Array(inner) | ParamType::FixedArray(inner, _) => {
@@ -157,8 +170,8 @@ impl Fields {
         Json::Object(self.0.iter().map(|(key, value)| (key.clone(), value.to_json())).collect::<Map<_, _>>())
     }
 
-    /// Writes the text of [`Fields::to_json`].
-    pub fn write_json(&self, out: &mut String) {
+    /// Writes the text that the store keeps. See [`Value::write_stored`].
+    pub fn write_stored(&self, out: &mut String) {
         for (position, (key, value)) in self.0.iter().enumerate() {
             out.push(if position == 0 { '{' } else { ',' });
             // Writing to a String cannot fail.
@@ -167,7 +180,7 @@ impl Fields {
             } else {
                 write!(out, "{}:", Json::String(key.clone()))
             };
-            value.write_json(out);
+            value.write_stored(out);
         }
         out.push_str(if self.0.is_empty() { "{}" } else { "}" });
     }
@@ -210,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_written_text_is_that_of_the_value() {
+    fn the_stored_text_is_that_of_the_value_and_has_no_nul() {
         let fields = |fields: Vec<(&str, Value)>| {
             Fields(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
         };
@@ -223,7 +236,7 @@ mod tests {
             ("raw", Value::Bytes(Bytes::from_static(&[0, 255]))),
             ("none", Value::Bytes(Bytes::new())),
             ("sa\"id", Value::String("\u{1}\"\\ строка".to_owned())),
-            ("nul", Value::String("a\0b".to_owned())),
+            ("raw text", Value::RawString(Bytes::from_static(b"a\xff\0b"))),
             ("topic", Value::Hash(B256::repeat_byte(7))),
             ("list", Value::Array(vec![Value::Bool(false), Value::Array(Vec::new())])),
             (
@@ -235,7 +248,19 @@ mod tests {
             ),
         ]);
         let mut text = String::new();
-        each.write_json(&mut text);
+        each.write_stored(&mut text);
         assert_eq!(text, each.to_json().to_string());
+
+        let nul = Value::Array(vec![Value::String("a\0b".to_owned())]);
+        let mut text = String::new();
+        nul.write_stored(&mut text);
+        assert_eq!(
+            (text.as_str(), nul.to_json().to_string().as_str()),
+            (r#"[{"hex":"0x610062"}]"#, r#"["a\u0000b"]"#)
+        );
+        let ty = ParamType::Array(Box::new(ParamType::String));
+        for form in [nul.to_json(), serde_json::from_str(&text).unwrap()] {
+            assert_eq!(Value::from_json(&ty, &form), Ok(nul.clone()));
+        }
     }
 }

@@ -327,7 +327,7 @@ pub(crate) fn params_text(content: &Content) -> Option<String> {
     match content {
         Content::Decoded { params, .. } => {
             let mut text = String::new();
-            params.write_json(&mut text);
+            params.write_stored(&mut text);
             Some(text)
         }
         Content::Undecoded { .. } => None,
@@ -337,7 +337,7 @@ pub(crate) fn params_text(content: &Content) -> Option<String> {
 /// The text of [`params_text`], of what is decoded.
 pub(crate) fn write_params(content: &Content, out: &mut String) {
     if let Content::Decoded { params, .. } = content {
-        params.write_json(out);
+        params.write_stored(out);
     }
 }
 

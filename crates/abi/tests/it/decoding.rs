@@ -150,12 +150,19 @@ fn a_tail_that_is_not_padded_is_read() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_read_with_replacement_characters() {
+fn text_that_is_not_utf8_keeps_its_bytes_and_text_with_nul_is_text() {
     let schema = event("event Note(string text)");
     let mut data = words(&[word(32), word(3)]);
     data.extend([b'a', 0xff, b'b']);
     let content = Layouts::new([&schema]).decode(&log(&[schema.topic0()], &data));
-    assert_eq!(params(&content).get("text"), Some(&Value::String("a\u{fffd}b".into())));
+    let read = params(&content);
+    assert_eq!(read.get("text"), Some(&Value::RawString(Bytes::from_static(b"a\xffb"))));
+    assert_eq!(read.to_json().to_string(), r#"{"text":{"hex":"0x61ff62"}}"#);
+
+    let mut data = words(&[word(32), word(3)]);
+    data.extend(*b"a\0b");
+    let content = Layouts::new([&schema]).decode(&log(&[schema.topic0()], &data));
+    assert_eq!(params(&content).to_json().to_string(), r#"{"text":"a\u0000b"}"#);
 }
 
 #[test]

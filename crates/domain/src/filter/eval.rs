@@ -101,7 +101,7 @@ fn step_down(value: &Value, step: Step) -> Option<Cow<'_, Value>> {
         (Step::Length, value) => {
             let length = match value {
                 Value::Array(values) => values.len(),
-                Value::Bytes(bytes) => bytes.len(),
+                Value::Bytes(bytes) | Value::RawString(bytes) => bytes.len(),
                 Value::String(text) => text.chars().count(),
                 _ => return None,
             };

@@ -42,7 +42,7 @@ fn write(out: &mut String, value: &Value, depth: usize) {
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Address(address) => out.push_str(&address.to_checksum(None)),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Value::Bytes(bytes) => out.push_str(&bytes_text(bytes)),
+        Value::Bytes(bytes) | Value::RawString(bytes) => out.push_str(&bytes_text(bytes)),
         Value::Hash(hash) => out.push_str(&format!("hash {hash}")),
         Value::String(text) => {
             let text = clean::line(text, TEXT_CHARS_MAX).unwrap_or_default();

@@ -12,6 +12,7 @@ mod past;
 mod replays;
 mod rewinds;
 mod standing;
+mod strings;
 mod telling;
 mod unmatched;
 mod world;
