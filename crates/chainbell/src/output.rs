@@ -7,14 +7,29 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
+/// The crates that speak unless `RUST_LOG` says otherwise. What a library says of a lost connection, of a login or of a
+/// statement, the crate around it says better, without secrets and once.
+pub const OURS: [&str; 13] = [
+    "abi",
+    "api",
+    "broker",
+    "chain",
+    "chainbell",
+    "channels",
+    "debounce",
+    "devnet",
+    "domain",
+    "pipeline",
+    "store",
+    "stories",
+    "testkit",
+];
+
 /// Sets logging up: to standard error, by `RUST_LOG`, plain or coloured as the terminal and `NO_COLOR` say.
 pub fn logging(service: bool) {
-    // What the libraries say of a lost connection, the crate around them says better.
-    let default = if service {
-        "info,sqlx=warn,async_nats=warn,alloy_pubsub=off,alloy_transport_ipc=off"
-    } else {
-        "warn,sqlx=error,async_nats=error,alloy_pubsub=off,alloy_transport_ipc=off"
-    };
+    let level = if service { "info" } else { "warn" };
+    let default: Vec<_> = OURS.iter().map(|name| format!("{name}={level}")).collect();
+    let default = format!("off,{}", default.join(","));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second subscriber, in tests that run several commands, is refused, and the first stays.
@@ -117,5 +132,14 @@ mod tests {
         assert!(lines[1..].iter().all(|line| line.starts_with("            word")), "{told}");
         let address = "x".repeat(200);
         assert_eq!(beside("", &address).lines().count(), 1, "a word is never broken");
+    }
+
+    #[test]
+    fn every_crate_of_ours_speaks() -> anyhow::Result<()> {
+        for folder in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))? {
+            let name = folder?.file_name().to_string_lossy().into_owned();
+            assert!(super::OURS.contains(&name.as_str()), "{name} says nothing: add it to OURS");
+        }
+        Ok(())
     }
 }

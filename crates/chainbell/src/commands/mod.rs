@@ -21,3 +21,4 @@ pub mod run;
 pub mod status;
 pub mod target;
 pub mod watch;
+mod watch_show;

@@ -116,8 +116,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::List => list(&store).await,
         Command::Show { id } => {
             let watch = found(&store, &id).await?;
-            let json =
-                serde_json::to_string_pretty(&watch).map_err(|error| Failure::world(error.to_string()))?;
+            let json = serde_json::to_string_pretty(&super::watch_show::shown(&watch))
+                .map_err(|error| Failure::world(error.to_string()))?;
             print(&json)
         }
         Command::Remove { id } => {
