@@ -27,6 +27,7 @@ mod recover;
 mod reorg_down;
 mod replay;
 mod scripted;
+mod servers;
 mod standby;
 mod trap_list;
 mod until;

@@ -184,7 +184,7 @@ async fn doctor_finds_nothing_wrong_or_says_what_is() -> anyhow::Result<()> {
         "the configuration is sound",
         "store",
         "broker",
-        "debouncer",
+        "timer index",
         "logs by block hash",
         "subscriptions; a new block costs one call",
         "several questions at once",

@@ -15,6 +15,7 @@ pub mod output;
 pub mod past;
 pub mod progress;
 pub mod roles;
+pub mod servers;
 pub mod supervise;
 pub mod sync;
 pub mod wiring;

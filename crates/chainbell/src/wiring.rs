@@ -46,6 +46,7 @@ use crate::{
     failure::Failure,
     gauges, past,
     roles::{Role, Roles},
+    servers,
     supervise::{MakeRoom, Supervisor},
 };
 
@@ -89,10 +90,11 @@ impl Parts {
     pub async fn connect(config: Arc<Config>, roles: &Roles) -> Result<Self, Failure> {
         let store = Store::open(&config.raw.store.url).await?;
         let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
-        let broker =
-            Broker::open(&config.raw.broker.url, &config.raw.broker.prefix, Arc::clone(&clock)).await?;
-        let debouncer =
-            debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
+        let broker = servers::broker(&config, Arc::clone(&clock)).await?;
+        for concern in broker.concerns(&servers::consumers()).await? {
+            tracing::warn!(broker.url = broker.url(), "{concern}");
+        }
+        let debouncer = servers::debouncer(&config, store.clone()).await?;
         let mut nodes = HashMap::new();
         if roles.need_nodes() {
             for chain in &config.chains {
@@ -171,7 +173,8 @@ impl Parts {
     }
 
     async fn start_deliver(&self, supervisor: &mut Supervisor, owner: &str) -> Result<(), Failure> {
-        let consumer = self.broker.consumer(STREAM_NOTIFY, "deliver", ConsumerConfig::default()).await?;
+        let consumer =
+            self.broker.consumer(STREAM_NOTIFY, servers::DELIVER, ConsumerConfig::default()).await?;
         let deps = DeliverDeps {
             store: self.store.clone(),
             consumer,
@@ -240,7 +243,8 @@ impl Parts {
         relay: &Bell,
         owner: &str,
     ) -> Result<(), Failure> {
-        let consumer = self.broker.consumer(STREAM_CHAIN, "matching", ConsumerConfig::default()).await?;
+        let consumer =
+            self.broker.consumer(STREAM_CHAIN, servers::MATCHING, ConsumerConfig::default()).await?;
         let deps = MatchingDeps {
             store: self.store.clone(),
             consumer,

@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     failure::Failure,
     output::{beside, harmless, print, table},
+    servers,
 };
 
 /// Arguments of `status`.
@@ -44,8 +45,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         chains.push(chain(config, &store, &row).await?);
     }
     let counts = store.counts().await?;
-    let debouncer =
-        debounce::open(&config.raw.debounce.url, &config.raw.debounce.prefix, store.clone()).await?;
+    let debouncer = servers::debouncer(config, store.clone()).await?;
     let (windows, next_due) = debouncer.outlook().await?;
     let status = json!({
         "process": process(&config.raw.api.listen).await,

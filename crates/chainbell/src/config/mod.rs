@@ -8,6 +8,7 @@ mod duration;
 mod error;
 pub mod people;
 pub mod raw;
+mod secret;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ pub use raw::{
     Api, Broker, Channels, Debounce, Finality, Raw, RecipientTable, RunSection, Store, TargetTable,
     WatchTable,
 };
+pub use secret::SecretUrl;
 
 /// Where a configuration is looked for when none is named.
 pub const DEFAULT_PATH: &str = "chainbell.toml";

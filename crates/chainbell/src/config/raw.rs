@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::Span;
+use super::{SecretUrl, Span};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,12 +38,12 @@ pub struct Raw {
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `sqlite://…` or `postgres://…`.
-    pub url: String,
+    pub url: SecretUrl,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: "sqlite://chainbell.db".to_owned() }
+        Self { url: SecretUrl::from("sqlite://chainbell.db") }
     }
 }
 
@@ -51,15 +51,33 @@ impl Default for Store {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Broker {
-    /// `memory:` or `nats://…`.
-    pub url: String,
+    /// `memory:`, `nats://…` or `tls://…`.
+    pub url: SecretUrl,
     /// Before every stream and subject.
     pub prefix: String,
+    /// A file with the JWT and the seed of a NATS user.
+    pub credentials: Option<PathBuf>,
+    /// A file with the seed of a NATS user.
+    pub nkey: Option<PathBuf>,
+    /// Certificates of the authorities that are trusted.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Broker {
     fn default() -> Self {
-        Self { url: "memory:".to_owned(), prefix: String::new() }
+        Self {
+            url: SecretUrl::from("memory:"),
+            prefix: String::new(),
+            credentials: None,
+            nkey: None,
+            ca: None,
+            certificate: None,
+            key: None,
+        }
     }
 }
 
@@ -67,15 +85,21 @@ impl Default for Broker {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Debounce {
-    /// `store:` or `redis://…`.
-    pub url: String,
+    /// `store:`, `redis://…` or `rediss://…`.
+    pub url: SecretUrl,
     /// Before every key.
     pub prefix: String,
+    /// Certificates of the authorities that are trusted.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Debounce {
     fn default() -> Self {
-        Self { url: "store:".to_owned(), prefix: String::new() }
+        Self { url: SecretUrl::from("store:"), prefix: String::new(), ca: None, certificate: None, key: None }
     }
 }
 

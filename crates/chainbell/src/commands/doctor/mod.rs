@@ -44,7 +44,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let store = store::examine(config, &mut findings).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     broker::examine(config, &clock, &mut findings).await?;
-    timers::examine(config, &store, &mut findings).await?;
+    timers::examine(config, &store, &*clock, &mut findings).await?;
     node::examine(config, &clock, &mut findings).await?;
     targets::examine(config, &store, clock, &mut findings).await?;
     match findings.wrong {
