@@ -27,9 +27,10 @@ pub(super) async fn examine(
         Err(error) => return findings.wrong(&error.to_string()),
     }
     match broker.try_out().await {
-        Ok(()) => {
-            findings.good(&format!("broker {}: messages are published, read and acknowledged", broker.url()))
-        }
+        Ok(()) => findings.good(&format!(
+            "broker {}: messages are published, read and acknowledged",
+            broker.url().trim_end_matches(':')
+        )),
         Err(error) => findings.wrong(&error.to_string()),
     }
 }

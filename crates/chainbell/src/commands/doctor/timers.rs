@@ -24,7 +24,7 @@ pub(super) async fn examine(
     match outlook {
         Ok((open, _)) => findings.good(&format!(
             "timer index {}: windows are opened and closed, {open} are open",
-            described.shown()
+            described.shown().trim_end_matches(':')
         )),
         Err(why) => findings.wrong(&why),
     }
