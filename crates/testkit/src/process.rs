@@ -1,17 +1,20 @@
 //! The real binary, as a process that can be killed.
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 
+/// SIGABRT.
+const ABORTED: i32 = 6;
 const END_CAP: Duration = Duration::from_secs(60);
 
 /// Where the binary is: beside the tests, where `cargo build` puts it.
@@ -53,10 +56,12 @@ pub async fn output(config: Option<&Path>, arguments: &[&str]) -> anyhow::Result
     Ok(timeout(END_CAP, running).await.context("the command did not end")??)
 }
 
-/// A running `chainbell run`.
+/// A running command of the binary.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    log: PathBuf,
+    log_start: usize,
 }
 
 impl Running {
@@ -81,8 +86,23 @@ impl Running {
 
     fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let log_start = usize::try_from(file.metadata()?.len())?;
         command.stdout(file.try_clone()?).stderr(file);
-        Ok(Self { child: command.spawn()? })
+        Ok(Self { child: command.spawn()?, log: log.to_owned(), log_start })
+    }
+
+    /// Checks that the process ended by an abort at a crash point (`domain::crash`).
+    ///
+    /// # Errors
+    /// When `status` is no abort, or when the process did not write the crash point's line.
+    pub fn died_at(&self, point: &str, status: ExitStatus) -> anyhow::Result<()> {
+        ensure!(status.signal() == Some(ABORTED), "{point}: {status}");
+        // The log may hold several processes, and each has a point of its own.
+        let log = std::fs::read(&self.log)?;
+        let written = log.get(self.log_start..).unwrap_or_default();
+        let written = String::from_utf8_lossy(written);
+        ensure!(names_crash_point(&written, point), "{point}: the process wrote no line of this crash point");
+        Ok(())
     }
 
     /// How it ended, if it has.
@@ -140,4 +160,11 @@ impl Running {
         let kib: u64 = line.split_whitespace().nth(1).context("VmHWM has a figure")?.parse()?;
         Ok(kib * 1024)
     }
+}
+
+/// Whether a process that wrote `written` was at the crash point. Its other threads write until the abort: their lines
+/// can stand behind the crash point's, and a line that they had begun can stand before it.
+pub fn names_crash_point(written: &str, point: &str) -> bool {
+    let words = format!("{} {point}", domain::crash::LAST_WORDS);
+    written.lines().any(|line| line.ends_with(&words))
 }
