@@ -40,8 +40,7 @@ impl Account {
         if !comes && !goes {
             return;
         }
-        let nothing = Passed { standard, incoming: U512::ZERO, outgoing: U512::ZERO, count: 0 };
-        let passed = self.tokens.entry(transfer.token).or_insert(nothing);
+        let passed = self.tokens.entry(transfer.token).or_insert_with(|| Passed::nothing(standard));
         passed.count += 1;
         if comes {
             passed.incoming = sum(passed.incoming, transfer.amount);
@@ -58,6 +57,11 @@ impl Account {
 }
 
 impl Passed {
+    /// Before anything passed through.
+    pub const fn nothing(standard: Standard) -> Self {
+        Self { standard, incoming: U512::ZERO, outgoing: U512::ZERO, count: 0 }
+    }
+
     /// What came in less what went out, as digits with a sign where it is below zero.
     pub fn net(&self) -> String {
         if self.incoming >= self.outgoing {

@@ -9,6 +9,7 @@
 //! delivery medium and a *target* a recipient's address on one.
 
 pub mod account;
+pub mod address;
 pub mod block;
 pub mod budget;
 pub mod canonical;
@@ -35,12 +36,14 @@ pub mod schedule;
 pub mod schema;
 pub mod spam;
 pub mod suggest;
+pub mod supply;
 pub mod timing;
 pub mod transfer;
 pub mod value;
 pub mod watch;
 pub mod window;
 
+pub use address::{BadAddress, parse_address};
 pub use block::{BlockRef, Header, Heads};
 pub use budget::Budget;
 pub use children::{Children, FactoryRule};

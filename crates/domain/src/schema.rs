@@ -35,6 +35,9 @@ pub enum ParamType {
     FixedArray(Box<ParamType>, usize),
     /// A struct.
     Tuple(Vec<Field>),
+    /// A type that an ABI names and nothing here decodes, as the ABI writes it: Vyper's `fixed168x10`, a library's
+    /// `Lib.Status`. Logs of such an event are known by their topic 0 and stored raw.
+    Opaque(String),
 }
 
 /// A named member of a struct.
@@ -74,6 +77,16 @@ impl ParamType {
     pub fn is_dynamic_or_composite(&self) -> bool {
         matches!(self, Self::Bytes | Self::String | Self::Array(_) | Self::FixedArray(..) | Self::Tuple(_))
     }
+
+    /// The type in it that is not decoded.
+    pub fn opaque(&self) -> Option<&str> {
+        match self {
+            Self::Opaque(name) => Some(name),
+            Self::Array(inner) | Self::FixedArray(inner, _) => inner.opaque(),
+            Self::Tuple(fields) => fields.iter().find_map(|field| field.ty.opaque()),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ParamType {
@@ -94,6 +107,7 @@ impl fmt::Display for ParamType {
                 let types: Vec<_> = fields.iter().map(|field| field.ty.to_string()).collect();
                 write!(f, "({})", types.join(","))
             }
+            Self::Opaque(name) => f.write_str(name),
         }
     }
 }
@@ -149,6 +163,21 @@ impl EventSchema {
             && self.params.iter().zip(&other.params).all(|(one, two)| {
                 one.indexed == two.indexed && (one.ty == two.ty || one.ty.to_string() == two.ty.to_string())
             })
+    }
+
+    /// Whether a log of the two says the same, whichever of them reads it: the layout is one, and no name stands for
+    /// different parameters.
+    pub fn reads_alike(&self, other: &Self) -> bool {
+        let (mine, others) = (self.keys(), other.keys());
+        let moved = |(at, key): (usize, &String)| {
+            others.iter().position(|other| other == key).is_some_and(|it| it != at)
+        };
+        self.same_layout(other) && !mine.iter().enumerate().any(moved)
+    }
+
+    /// The type for which logs of this event are not decoded, if it has one.
+    pub fn opaque(&self) -> Option<&str> {
+        self.params.iter().find_map(|param| param.ty.opaque())
     }
 
     /// The JSON keys of the parameters, in order.

@@ -141,6 +141,7 @@ impl Value {
                     Fields::from_json(fields.iter().map(|Field { name, ty }| (name.as_str(), ty)), json)?;
                 Some(Self::Tuple(fields))
             }
+            ParamType::Opaque(_) => None,
         }
         .ok_or_else(bad)
     }

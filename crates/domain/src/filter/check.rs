@@ -11,14 +11,20 @@ use super::{
     program::{Clause, Node, Op, Operand, Test},
 };
 
-pub(super) fn check(source: &str, expression: &Expr<'_>, schema: &EventSchema) -> Result<Node, FilterError> {
-    let checker = Checker { source, scope: Scope::new(source, schema) };
+pub(super) fn check(
+    source: &str,
+    expression: &Expr<'_>,
+    schema: &EventSchema,
+    held: bool,
+) -> Result<Node, FilterError> {
+    let checker = Checker { source, scope: Scope::new(source, schema), held };
     checker.condition(expression)
 }
 
 struct Checker<'s> {
     source: &'s str,
     scope: Scope<'s>,
+    held: bool,
 }
 
 /// One side of a comparison.
@@ -116,7 +122,7 @@ impl<'s> Checker<'s> {
         at: &Expr<'s>,
     ) -> Result<Node, FilterError> {
         self.check_order(whole, &place, op)?;
-        let value = literal::typed(&place, value).map_err(|message| self.error(at, message))?;
+        let value = literal::typed(&place, value, self.held).map_err(|message| self.error(at, message))?;
         Ok(test(place, op, Operand::Value(value)))
     }
 
@@ -180,7 +186,8 @@ impl<'s> Checker<'s> {
                 let message = "a list holds literals only; compare two parameters with '=='";
                 return Err(self.error(item, message));
             };
-            values.insert(literal::typed(&place, literal).map_err(|message| self.error(item, message))?);
+            let value = literal::typed(&place, literal, self.held);
+            values.insert(value.map_err(|message| self.error(item, message))?);
         }
         let op = if negated { Op::Ne } else { Op::Eq };
         Ok(test(place, op, Operand::Set(values)))

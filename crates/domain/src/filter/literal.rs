@@ -3,12 +3,14 @@
 
 use alloy_primitives::{Address, Bytes, I256, U256, hex, keccak256};
 
-use crate::{schema::ParamType, value::Value};
+use crate::{address::parse_address, schema::ParamType, value::Value};
 
 use super::{lexer::shorten, names::Resolved, number::parse_hex, parser::Literal};
 
 /// The literal as a value of the place's type, or the sentence why it is none.
-pub(super) fn typed(place: &Resolved<'_>, literal: &Literal<'_>) -> Result<Value, String> {
+///
+/// An address with a wrong checksum is refused, unless the expression is `held`.
+pub(super) fn typed(place: &Resolved<'_>, literal: &Literal<'_>, held: bool) -> Result<Value, String> {
     match (place.ty, literal) {
         (ParamType::Uint(bits), Literal::Integer { negative, size }) => {
             unsigned(place, *bits, *negative, *size)
@@ -17,7 +19,11 @@ pub(super) fn typed(place: &Resolved<'_>, literal: &Literal<'_>) -> Result<Value
         (ParamType::Uint(bits), Literal::Hex(digits)) => unsigned(place, *bits, false, hex_integer(digits)?),
         (ParamType::Int(bits), Literal::Hex(digits)) => signed(place, *bits, false, hex_integer(digits)?),
         (ParamType::Address, Literal::Hex(digits)) => {
-            fixed(place, digits, 20).map(|bytes| Value::Address(Address::from_slice(&bytes)))
+            let address = Address::from_slice(&fixed(place, digits, 20)?);
+            if !held {
+                parse_address(&format!("0x{digits}")).map_err(|bad| bad.to_string())?;
+            }
+            Ok(Value::Address(address))
         }
         (ParamType::Bool, Literal::Bool(flag)) => Ok(Value::Bool(*flag)),
         (ParamType::FixedBytes(length), Literal::Hex(digits)) => {
@@ -131,6 +137,7 @@ fn mismatch(place: &Resolved<'_>, ty: &ParamType, literal: &Literal<'_>) -> Stri
         (ParamType::FixedBytes(length), _) => format!("write 0x and {} hex digits", 2 * usize::from(*length)),
         (ParamType::Function, _) => "write 0x and 48 hex digits".to_owned(),
         (ParamType::Bytes, _) => "write 0x and hex digits".to_owned(),
+        (ParamType::Opaque(_), _) => "its type is not decoded".to_owned(),
     };
     format!("'{name}' is {} and cannot be compared with {}; {mend}", article(ty), described(literal))
 }

@@ -9,7 +9,7 @@
 //!
 //! - Operators: `== != < <= > >=`, `in […]`, `not in […]`, `and`, `or`, `not`, parentheses.
 //! - Literals: integers (`1_000_000`, `1e18`, `1.5e18`, `-5`, `0xff`), addresses and bytes (`0x…`), strings
-//!   (`"…"` or `'…'`), `true` and `false`.
+//!   (`"…"` or `'…'`), `true` and `false`. An address in mixed case has the checksum of EIP-55.
 //! - Names: parameters by name or position (`$0`), members of tuples (`order.amount`), elements of arrays
 //!   (`legs[0]`), `len(x)` of an array, a string (in characters) or bytes; `address`, `tx_hash` and `block_number`,
 //!   which a parameter of the same name hides.
@@ -63,8 +63,21 @@ impl Filter {
     /// # Errors
     /// [`FilterError`]: what is wrong, where, and how to mend it.
     pub fn compile(source: &str, schema: &EventSchema) -> Result<Self, FilterError> {
+        Self::checked(source, schema, false)
+    }
+
+    /// Compiles the expression of a watch that is stored already: an address whose checksum is wrong is taken by its
+    /// digits, so that a stricter program does not end a watch that matched until now.
+    ///
+    /// # Errors
+    /// [`FilterError`]: what is wrong, where, and how to mend it.
+    pub fn compile_held(source: &str, schema: &EventSchema) -> Result<Self, FilterError> {
+        Self::checked(source, schema, true)
+    }
+
+    fn checked(source: &str, schema: &EventSchema, held: bool) -> Result<Self, FilterError> {
         let expression = parser::parse(source)?;
-        let root = check::check(source, &expression, schema)?;
+        let root = check::check(source, &expression, schema, held)?;
         Ok(Self { source: source.into(), root })
     }
 

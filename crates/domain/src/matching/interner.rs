@@ -27,7 +27,7 @@ impl Interner {
         if let Some(known) = of_schema.get(source).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let filter = Arc::new(Filter::compile(source, schema)?);
+        let filter = Arc::new(Filter::compile_held(source, schema)?);
         of_schema.insert(filter.shared_source(), Arc::downgrade(&filter));
         Ok(filter)
     }

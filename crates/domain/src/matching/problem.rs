@@ -30,6 +30,19 @@ pub enum WatchProblem {
         /// The events' names, and signatures where a name is overloaded.
         known: Vec<String>,
     },
+    /// Logs of the event are not decoded, so that none of them can satisfy a watch.
+    #[error(
+        "event '{event}' of contract '{contract}' has a parameter of type '{ty}', which is not decoded, so its logs \
+         are stored raw and no watch sees them: watch another event"
+    )]
+    Opaque {
+        /// The contract.
+        contract: ContractName,
+        /// The event.
+        event: String,
+        /// The type.
+        ty: String,
+    },
     /// The filter is wrong for the event.
     #[error("where: {error}")]
     Filter {
@@ -79,7 +92,10 @@ impl WatchProblem {
         match self {
             Self::Filter { error } => Some(error),
             Self::FilterFitsNotAll(fits) => Some(&fits.error),
-            Self::UnknownContract { .. } | Self::UnknownEvent { .. } | Self::Group(_) => None,
+            Self::UnknownContract { .. }
+            | Self::UnknownEvent { .. }
+            | Self::Opaque { .. }
+            | Self::Group(_) => None,
         }
     }
 }

@@ -33,8 +33,12 @@ pub(super) fn events<'c>(
         contract: watch.contract.clone(),
         known: catalog.contracts().iter().map(|contract| contract.name.to_string()).collect(),
     })?;
-    let schemas: Vec<_> =
+    let mut schemas: Vec<_> =
         contract.events.iter().filter(|schema| schema.is_named(&watch.event)).cloned().collect();
+    // Beside a decoded overload, one that is not decoded is no reason to refuse the name.
+    if schemas.iter().any(|schema| schema.opaque().is_none()) {
+        schemas.retain(|schema| schema.opaque().is_none());
+    }
     if schemas.is_empty() {
         let known = contract.events.iter().map(|schema| choice(contract, schema));
         let mut known: Vec<_> = known.collect();
@@ -43,6 +47,13 @@ pub(super) fn events<'c>(
             contract: contract.name.clone(),
             event: watch.event.clone(),
             known,
+        });
+    }
+    if let Some((schema, ty)) = schemas.iter().find_map(|schema| schema.opaque().map(|ty| (schema, ty))) {
+        return Err(WatchProblem::Opaque {
+            contract: contract.name.clone(),
+            event: schema.signature(),
+            ty: ty.to_owned(),
         });
     }
     Ok((contract, schemas))

@@ -6,6 +6,7 @@
 extern crate domain as domain;
 
 mod accounts;
+mod addresses;
 mod canonical;
 mod catalog;
 mod confirmation;
@@ -20,5 +21,6 @@ mod matching;
 mod matching_law;
 mod retry;
 mod spam;
+mod supply;
 mod timing;
 mod window;
