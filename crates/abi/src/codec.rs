@@ -132,6 +132,11 @@ impl Codec {
         self.head
     }
 
+    /// Whether a part of it lies behind the head.
+    pub(crate) const fn is_dynamic(&self) -> bool {
+        self.dynamic
+    }
+
     fn tail_head(&self) -> usize {
         match &self.kind {
             Kind::Tuple(members) => members.iter().fold(0, |sum, (_, codec)| sum.saturating_add(codec.head)),

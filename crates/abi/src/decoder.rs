@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use domain::{Catalog, ChainId, Children, Content, ContractName, Event, EventId, LogicalId, Origin, RawLog};
 
-use crate::layout::{Layouts, Verdict, undecoded};
+use crate::{
+    layout::{Layouts, Verdict, undecoded},
+    readings::{Readings, Settled},
+};
 
 /// What a log says, and under which contract's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,7 @@ impl Decoder {
     ///
     /// The first contract that reads it claims it, those that name its address before those that take any. A log
     /// that bears the topic 0 of an event and yet fits none is undecoded, under the first contract that has the
-    /// event. Anonymous events count only for contracts that name the address, and only where no topic 0 fits.
+    /// event, and so is one that several events read differently. Anonymous events count only for contracts that name the address, and only where no topic 0 fits.
     pub fn decode(&self, chain: ChainId, log: &RawLog) -> Option<Decoded> {
         self.decode_among(chain, log, &Children::default())
     }
@@ -49,22 +52,42 @@ impl Decoder {
     /// As [`Decoder::decode`], where the contracts of factories cover the addresses of `children`, after those that name
     /// the address.
     pub fn decode_among(&self, chain: ChainId, log: &RawLog, children: &Children) -> Option<Decoded> {
-        let mut misfit = None;
-        let naming = self.catalog.naming(chain, log.address).map(|contract| (&contract.name, true));
-        let born = children.contracts_of(log.address, log.block.number).map(|name| (name, true));
-        let anywhere = self.catalog.anywhere(chain).map(|contract| (&contract.name, false));
-        for (name, named) in naming.chain(born).chain(anywhere) {
-            let Some(layouts) = self.layouts.get(name) else { continue };
-            match layouts.by_topic0(log, named) {
-                Verdict::Event(content) => return Some(Decoded { contract: name.clone(), content }),
-                Verdict::Misfit(reason) => misfit = misfit.or(Some((name, reason))),
-                Verdict::Foreign => {}
+        let naming = self.catalog.naming(chain, log.address).map(|contract| &contract.name);
+        let born = children.contracts_of(log.address, log.block.number);
+        let named = self.settle(log, true, naming.chain(born));
+        let settled = match named {
+            Settled::Foreign => self.settle_anywhere(chain, log),
+            Settled::Misfit(name, reason) => match self.settle_anywhere(chain, log) {
+                Settled::Foreign | Settled::Misfit(..) => Settled::Misfit(name, reason),
+                settled => settled,
+            },
+            settled => settled,
+        };
+        let (contract, content) = match settled {
+            Settled::Event(name, content) => (name, content),
+            Settled::Several(name, reason) | Settled::Misfit(name, reason) => (name, undecoded(log, reason)),
+            Settled::Foreign => return self.decode_anonymous(chain, log),
+        };
+        Some(Decoded { contract: contract.clone(), content })
+    }
+
+    fn settle<'a>(
+        &'a self,
+        log: &RawLog,
+        named: bool,
+        contracts: impl Iterator<Item = &'a ContractName>,
+    ) -> Settled<&'a ContractName> {
+        let mut readings = Readings::new(named);
+        for name in contracts {
+            if let Some(layouts) = self.layouts.get(name) {
+                readings.add(name, layouts, log);
             }
         }
-        if let Some((contract, reason)) = misfit {
-            return Some(Decoded { contract: contract.clone(), content: undecoded(log, reason) });
-        }
-        self.decode_anonymous(chain, log)
+        readings.settle(log)
+    }
+
+    fn settle_anywhere(&self, chain: ChainId, log: &RawLog) -> Settled<&ContractName> {
+        self.settle(log, false, self.catalog.anywhere(chain).map(|contract| &contract.name))
     }
 
     fn decode_anonymous(&self, chain: ChainId, log: &RawLog) -> Option<Decoded> {

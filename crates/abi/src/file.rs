@@ -7,7 +7,7 @@ use domain::{EventParam, EventSchema, Field, ParamType};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::{AbiError, parse_signature, types};
+use crate::{AbiError, signature::parse_signature_of_abi, types};
 
 /// The longest file that is read, in bytes. Artifacts carry bytecode and sources beside the ABI.
 pub const MAX_ABI_BYTES: u64 = 64 * 1024 * 1024;
@@ -15,10 +15,13 @@ pub const MAX_ABI_BYTES: u64 = 64 * 1024 * 1024;
 /// What chainbell needs of an ABI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AbiFile {
-    /// Every event in the file's order, each declaration once; at least one.
+    /// Every event in the file's order, each declaration once; at least one that can be decoded. Those with a type that
+    /// is not decoded are among them: their logs are stored raw.
     pub events: Vec<EventSchema>,
     /// How many functions it declares.
     pub functions: usize,
+    /// Entries that are no event that can be known by a log: a name or its place in the file, and why.
+    pub unreadable: Vec<(String, String)>,
 }
 
 impl AbiFile {
@@ -53,18 +56,32 @@ impl AbiFile {
         let json: Json = serde_json::from_str(text)
             .map_err(|error| AbiError::NotJson { file: file.to_owned(), detail: error.to_string() })?;
         let items = items(json).map_err(|detail| AbiError::NoAbi { file: file.to_owned(), detail })?;
-        let mut abi = Self { events: Vec::new(), functions: 0 };
+        let mut abi = Self { events: Vec::new(), functions: 0, unreadable: Vec::new() };
         for (position, item) in items.into_iter().enumerate() {
-            abi.add(item).map_err(|(event, detail)| AbiError::BadEvent {
-                file: file.to_owned(),
-                event: event.unwrap_or_else(|| format!("entry {position}")),
-                detail,
-            })?;
+            if let Err((event, detail)) = abi.add(item) {
+                abi.unreadable.push((event.unwrap_or_else(|| format!("entry {position}")), detail));
+            }
         }
-        if abi.events.is_empty() {
-            return Err(AbiError::NoEvents { file: file.to_owned() });
+        if abi.events.iter().any(|event| event.opaque().is_none()) {
+            return Ok(abi);
         }
-        Ok(abi)
+        let opaque = abi.events.iter().find_map(|event| Some((event.signature(), why_opaque(event)?)));
+        let first = abi.unreadable.into_iter().next().or(opaque);
+        let file = file.to_owned();
+        Err(first.map_or_else(
+            || AbiError::NoEvents { file: file.clone() },
+            |(event, detail)| AbiError::BadEvent { file: file.clone(), event, detail },
+        ))
+    }
+
+    /// A sentence for each event that is not decoded.
+    pub fn notes(&self) -> Vec<String> {
+        let opaque = self.events.iter().filter_map(raw_note);
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|(event, detail)| format!("event '{event}' cannot be read and is left out: {detail}"));
+        opaque.chain(unreadable).collect()
     }
 
     fn add(&mut self, item: Json) -> Result<(), (Option<String>, String)> {
@@ -79,7 +96,7 @@ impl AbiFile {
                 schema(item).map_err(|detail| (name, detail))?
             }
             Kind::ReadableEvent(text) => {
-                parse_signature(&text).map_err(|error| (Some(text), error.message))?
+                parse_signature_of_abi(&text).map_err(|error| (Some(text), error.message))?
             }
         };
         // Proxies' merged ABIs declare the same event twice.
@@ -88,6 +105,16 @@ impl AbiFile {
         }
         Ok(())
     }
+}
+
+/// The sentence about an event whose logs are stored raw, if it is one.
+pub fn raw_note(event: &EventSchema) -> Option<String> {
+    let why = why_opaque(event)?;
+    Some(format!("event '{}' is not decoded, its logs are stored raw: {why}", event.signature()))
+}
+
+fn why_opaque(event: &EventSchema) -> Option<String> {
+    types::elementary(event.opaque()?).err()
 }
 
 /// The ABI's entries, wherever the file has them.
@@ -183,7 +210,7 @@ fn param_type(ty: &str, components: &[InputEntry], depth: usize) -> Result<Param
         };
         ParamType::Tuple(components.iter().map(field).collect::<Result<_, String>>()?)
     } else {
-        types::elementary(word)?
+        types::elementary_or_opaque(word)?
     };
     types::arrays(base, suffix)
 }

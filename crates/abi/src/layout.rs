@@ -9,19 +9,26 @@ use std::{
 use alloy_primitives::{B256, hex};
 use domain::{Content, EventSchema, Fields, RawLog, Value};
 
-use crate::codec::{self, Codec, Reader, Word};
+use crate::{
+    codec::{self, Codec, Reader, Word},
+    readings::{Readings, Settled},
+};
 
 /// How many misfitting layouts a reason names.
 const MAX_REASONS: usize = 3;
 
 /// One event's layout, prepared for reading.
 #[derive(Debug)]
-struct Layout {
-    schema: Arc<EventSchema>,
+pub(crate) struct Layout {
+    pub(crate) schema: Arc<EventSchema>,
     keys: Vec<String>,
     params: Vec<Place>,
     topic_count: usize,
     head: usize,
+    /// Whether data lies behind the head.
+    dynamic: bool,
+    /// Why its logs are not decoded.
+    opaque: Option<String>,
 }
 
 /// Where a parameter is.
@@ -51,7 +58,7 @@ pub struct Layouts {
 }
 
 impl Layouts {
-    /// Prepares `events`. Where two layouts fit the same log, the earlier one is taken.
+    /// Prepares `events`. A log that two of them read differently is undecoded.
     pub fn new<'e>(events: impl IntoIterator<Item = &'e Arc<EventSchema>>) -> Self {
         let mut layouts = Self { by_topic0: HashMap::new(), anonymous: Vec::new() };
         for schema in events {
@@ -91,18 +98,18 @@ impl Layouts {
     /// some: tokens older than the habit emit such `Transfer`s, and a standard's ABI is all that people have of
     /// them. It is for contracts whose address somebody named.
     pub(crate) fn by_topic0(&self, log: &RawLog, old_tokens: bool) -> Verdict {
-        let Some(layouts) = log.topics.first().and_then(|topic0| self.by_topic0.get(topic0)) else {
-            return Verdict::Foreign;
-        };
-        let mut reasons = Vec::new();
-        for layout in layouts {
-            match layout.read(log) {
-                Ok((params, _)) => return Verdict::Event(layout.content(params)),
-                Err(reason) => reasons.push(layout.explain(&reason)),
-            }
+        let mut readings = Readings::new(old_tokens);
+        readings.add((), self, log);
+        match readings.settle(log) {
+            Settled::Event((), content) => Verdict::Event(content),
+            Settled::Several((), reason) | Settled::Misfit((), reason) => Verdict::Misfit(reason),
+            Settled::Foreign => Verdict::Foreign,
         }
-        let unindexed = layouts.iter().filter(|_| old_tokens).find_map(|layout| layout.read_unindexed(log));
-        unindexed.map_or_else(|| Verdict::Misfit(joined(&reasons)), Verdict::Event)
+    }
+
+    pub(crate) fn of_topic0(&self, log: &RawLog) -> &[Layout] {
+        let layouts = log.topics.first().and_then(|topic0| self.by_topic0.get(topic0));
+        layouts.map_or(&[], Vec::as_slice)
     }
 
     /// Judges a log that bears no known topic 0 by the anonymous events: exactly one must fit, and wholly, since
@@ -138,7 +145,20 @@ pub(crate) fn undecoded(log: &RawLog, reason: String) -> Content {
     Content::Undecoded { topics: log.topics.clone(), data: log.data.clone(), reason }
 }
 
-fn joined(reasons: &[String]) -> String {
+/// Two of `events` that a log can fit and that say something else of it: no log tells which of the two it is. Events that
+/// anonymous logs fit are judged log by log.
+pub fn clash<'e>(events: &[&'e Arc<EventSchema>]) -> Option<[&'e Arc<EventSchema>; 2]> {
+    let signed = events.iter().filter(|event| !event.anonymous);
+    let layouts: Vec<_> =
+        signed.map(|event| (*event, event.topic0(), Layout::new(Arc::clone(event)))).collect();
+    layouts.iter().enumerate().find_map(|(at, (one, topic0, layout))| {
+        let later = layouts[at + 1..].iter();
+        let mut clashing = later.filter(|(_, other, two)| other == topic0 && layout.clashes(two));
+        clashing.next().map(|(two, ..)| [*one, *two])
+    })
+}
+
+pub(crate) fn joined(reasons: &[String]) -> String {
     let shown = reasons[..reasons.len().min(MAX_REASONS)].join("; ");
     match reasons.len().saturating_sub(MAX_REASONS) {
         0 => shown,
@@ -156,11 +176,36 @@ impl Layout {
             Place::Topic(_) => sum,
             Place::Data(codec) => sum.saturating_add(codec.head()),
         });
-        Self { keys: schema.keys(), topic_count: schema.topic_count(), schema, params, head }
+        let dynamic = params.iter().any(|place| matches!(place, Place::Data(codec) if codec.is_dynamic()));
+        let opaque = schema.params.iter().zip(schema.keys()).find_map(|(param, key)| {
+            let ty = param.ty.opaque()?;
+            Some(format!("its parameter '{key}' has the type '{ty}', which is not decoded"))
+        });
+        let topic_count = schema.topic_count();
+        Self { keys: schema.keys(), topic_count, schema, params, head, dynamic, opaque }
+    }
+
+    /// Whether a log can have the layout of both and say something else by each.
+    pub(crate) fn clashes(&self, other: &Self) -> bool {
+        let overlap = match (self.dynamic, other.dynamic) {
+            (false, false) => self.head == other.head,
+            (true, true) => true,
+            // The least data of a dynamic layout is its head and the length of one value.
+            (true, false) => other.head >= self.head.saturating_add(32),
+            (false, true) => self.head >= other.head.saturating_add(32),
+        };
+        self.opaque.is_none()
+            && other.opaque.is_none()
+            && self.topic_count == other.topic_count
+            && overlap
+            && !self.schema.reads_alike(&other.schema)
     }
 
     /// The parameters, and whether they are all that the log holds.
-    fn read(&self, log: &RawLog) -> Result<(Fields, bool), String> {
+    pub(crate) fn read(&self, log: &RawLog) -> Result<(Fields, bool), String> {
+        if let Some(reason) = &self.opaque {
+            return Err(reason.clone());
+        }
         if log.topics.len() != self.topic_count {
             let (given, wanted) = (log.topics.len(), self.topic_count);
             return Err(format!("the log has {given} topics, and the event {wanted}"));
@@ -187,8 +232,12 @@ impl Layout {
     }
 
     /// The parameters of a log that has topic 0 only and all of them in its data, each a word.
-    fn read_unindexed(&self, log: &RawLog) -> Option<Content> {
-        if self.topic_count == 1 || log.topics.len() != 1 || log.data.len() != 32 * self.params.len() {
+    pub(crate) fn read_unindexed(&self, log: &RawLog) -> Option<Fields> {
+        if self.opaque.is_some()
+            || self.topic_count == 1
+            || log.topics.len() != 1
+            || log.data.len() != 32 * self.params.len()
+        {
             return None;
         }
         let mut words = log.data.chunks_exact(32).filter_map(<[u8]>::first_chunk);
@@ -196,7 +245,7 @@ impl Layout {
         for (key, param) in self.keys.iter().zip(&self.schema.params) {
             values.push((key.clone(), Word::of(&param.ty)?.value(words.next()?).ok()?));
         }
-        Some(self.content(Fields(values)))
+        Some(Fields(values))
     }
 
     fn fields(&self, mut value: impl FnMut(&Place) -> Result<Value, String>) -> Result<Fields, String> {
@@ -208,11 +257,15 @@ impl Layout {
         Ok(Fields(fields))
     }
 
-    fn content(&self, params: Fields) -> Content {
+    pub(crate) fn content(&self, params: Fields) -> Content {
         Content::Decoded { schema: Arc::clone(&self.schema), params }
     }
 
-    fn explain(&self, reason: &str) -> String {
-        format!("it is no {}: {reason}", self.schema.signature())
+    pub(crate) fn explain(&self, reason: &str) -> String {
+        let signature = self.schema.signature();
+        if self.opaque.is_some() {
+            return format!("it is stored raw as {signature}: {reason}");
+        }
+        format!("it is no {signature}: {reason}")
     }
 }

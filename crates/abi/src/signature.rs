@@ -26,7 +26,16 @@ pub struct SignatureError {
 /// # Errors
 /// [`SignatureError`] with the place and the mend.
 pub fn parse_signature(text: &str) -> Result<EventSchema, SignatureError> {
-    let mut parser = Parser { text, at: 0, depth: 0 };
+    parse(text, false)
+}
+
+/// As [`parse_signature`], for an entry of an ABI: a type that is not decoded is kept by its name.
+pub(crate) fn parse_signature_of_abi(text: &str) -> Result<EventSchema, SignatureError> {
+    parse(text, true)
+}
+
+fn parse(text: &str, opaque: bool) -> Result<EventSchema, SignatureError> {
+    let mut parser = Parser { text, at: 0, depth: 0, opaque };
     parser.event().map_err(|(offset, message)| {
         let before = text.get(..offset).unwrap_or(text);
         let shown = text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -40,6 +49,8 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    /// Whether a type that is not decoded is kept by its name.
+    opaque: bool,
 }
 
 impl<'t> Parser<'t> {
@@ -160,19 +171,34 @@ impl<'t> Parser<'t> {
     fn ty(&mut self) -> Result<ParamType, Fault> {
         self.skip_space();
         let start = self.at;
-        let (_, word) = self.word();
+        let (_, word) = self.type_word();
         let base = if self.rest().starts_with('(') && matches!(word, "" | "tuple") {
             self.tuple()?
         } else if word.is_empty() {
             return Err((start, format!("a type must stand here, not {}", self.found())));
         } else {
-            types::elementary(word).map_err(|message| (start, message))?
+            let known = if self.opaque { types::elementary_or_opaque } else { types::elementary };
+            known(word).map_err(|message| (start, message))?
         };
         if base == ParamType::Address && self.peek_word() == "payable" {
             self.word();
         }
         let brackets = self.brackets()?;
         types::arrays(base, brackets).map_err(|message| (start, message))
+    }
+
+    /// The name of a type, which in an ABI can be that of a library's: `Lib.Status`.
+    fn type_word(&mut self) -> (usize, &'t str) {
+        let (start, mut word) = self.word();
+        while self.opaque && !word.is_empty() && self.rest().starts_with('.') {
+            self.at += 1;
+            let (_, behind) = self.word();
+            word = &self.text[start..self.at];
+            if behind.is_empty() {
+                break;
+            }
+        }
+        (start, word)
     }
 
     /// The text of `[3][]` behind a type.

@@ -42,6 +42,19 @@ fn sized(name: &str) -> Result<ParamType, String> {
     }
 }
 
+/// The longest name of a type that is kept though it is not decoded.
+const MAX_OPAQUE: usize = 100;
+
+/// As [`elementary`]; a type that an ABI names and that is none of ours is kept by its name, which is what topic 0 is
+/// made of.
+pub(crate) fn elementary_or_opaque(name: &str) -> Result<ParamType, String> {
+    elementary(name).or_else(|error| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$' | ' ');
+        let usable = name.len() <= MAX_OPAQUE && name.starts_with(|c: char| c.is_ascii_alphabetic());
+        if usable && name.chars().all(plain) { Ok(ParamType::Opaque(name.to_owned())) } else { Err(error) }
+    })
+}
+
 fn whole_bytes(bits: u16) -> bool {
     bits.is_multiple_of(8) && (8..=256).contains(&bits)
 }

@@ -66,6 +66,7 @@ fn value_of(ty: &ParamType) -> BoxedStrategy<DynSolValue> {
         ParamType::Function => {
             any::<[u8; 24]>().prop_map(|bytes| DynSolValue::Function(bytes.into())).boxed()
         }
+        ParamType::Opaque(name) => panic!("{name} has no values"),
         ParamType::Bytes => prop::collection::vec(any::<u8>(), 0..70).prop_map(DynSolValue::Bytes).boxed(),
         ParamType::String => any::<String>().prop_map(DynSolValue::String).boxed(),
         ParamType::Array(inner) => {

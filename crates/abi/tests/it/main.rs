@@ -5,10 +5,12 @@
 // The name that every other crate gives it.
 extern crate abi as abi;
 
+mod clashes;
 mod decoding;
 mod decoding_law;
 mod files;
 mod logs;
 mod metadata;
+mod opaque;
 mod signatures;
 mod standards;
