@@ -1,7 +1,8 @@
-//! The events that an account's fold reads: canonical transfers that name an address. Must not know what is summed.
+//! The events that an account's fold reads: canonical ones of token transfers, and of what makes or destroys tokens, that
+//! name an address. Must not know what is summed.
 
 use alloy_primitives::Address;
-use domain::{ChainId, EventSchema, Standard};
+use domain::{ChainId, EventSchema, Standard, supply};
 
 use crate::{
     Store, StoreError,
@@ -10,12 +11,12 @@ use crate::{
 };
 
 impl Store {
-    /// Canonical transfers up to block `to` whose parameters name `address`, oldest first: one page of at most `limit`
-    /// after the place `after` (block number and log index).
+    /// Canonical events up to block `to` that may move a token and whose parameters name `address`, oldest first: one page
+    /// of at most `limit` after the place `after` (block number and log index).
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn transfers_naming(
+    pub async fn movements_naming(
         &self,
         chain: ChainId,
         address: Address,
@@ -23,9 +24,14 @@ impl Store {
         after: Option<(u64, u64)>,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let schemas = self.transfer_schemas().await?;
+        let moves = |schema: &EventSchema| {
+            Standard::of_schema(schema).is_some()
+                || supply::Change::of_schema(schema).is_some()
+                || supply::may_change(schema)
+        };
+        let schemas = self.schemas_that(moves).await?;
         let (block, log_index) = after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
-        let rows: Vec<EventRow> = read!(self, "transfers_naming", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "movements_naming", |db, D| {
             // As the store writes addresses: checksummed, within quotes.
             let template = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
@@ -39,7 +45,7 @@ impl Store {
                 .bind(block)
                 .bind(log_index)
                 .bind(<D as Dialect>::numbers(schemas.iter().copied()))
-                .bind(format!("%\"{}\"%", address.to_checksum(None)))
+                .bind(named(address))
                 .bind(i64::from(limit))
                 .fetch_all(db)
                 .await?)
@@ -47,20 +53,56 @@ impl Store {
         self.stored(rows).await
     }
 
+    /// The canonical transfers in `blocks` that make or destroy tokens: those that name the zero address.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn supply_transfers(
+        &self,
+        chain: ChainId,
+        blocks: impl IntoIterator<Item = u64>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let blocks: Vec<_> = blocks.into_iter().map(number).collect();
+        if blocks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schemas = self.schemas_that(|schema| Standard::of_schema(schema).is_some()).await?;
+        let rows: Vec<EventRow> = read!(self, "supply_transfers", |db, D| {
+            let template = format!(
+                "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
+                 WHERE e.chain_id = $1 AND e.block_number {{numbers:2}} AND e.canonical
+                    AND e.schema_id {{numbers:3}} AND CAST(e.params AS text) LIKE $4
+                 ORDER BY e.block_number, e.log_index"
+            );
+            Ok(sqlx::query_as(sql::<D>(&template))
+                .bind(chain.0.cast_signed())
+                .bind(<D as Dialect>::numbers(blocks.iter().copied()))
+                .bind(<D as Dialect>::numbers(schemas.iter().copied()))
+                .bind(named(Address::ZERO))
+                .fetch_all(db)
+                .await?)
+        })?;
+        self.stored(rows).await
+    }
+
     // There are as many schemas as there are kinds of events in the configuration's ABIs.
-    async fn transfer_schemas(&self) -> Result<Vec<i64>, StoreError> {
+    async fn schemas_that(&self, wanted: impl Fn(&EventSchema) -> bool) -> Result<Vec<i64>, StoreError> {
         let rows: Vec<(i32, String)> = read!(self, "schemas", |db, D| {
             let statement = "SELECT id, CAST(schema AS text) FROM event_schema ORDER BY id";
             Ok(sqlx::query_as(statement).fetch_all(db).await?)
         })?;
-        let mut transfers = Vec::new();
+        let mut ids = Vec::new();
         for (id, json) in rows {
             let schema: EventSchema =
                 serde_json::from_str(&json).map_err(|error| StoreError::corrupt("schema", error))?;
-            if Standard::of_schema(&schema).is_some() {
-                transfers.push(i64::from(id));
+            if wanted(&schema) {
+                ids.push(i64::from(id));
             }
         }
-        Ok(transfers)
+        Ok(ids)
     }
+}
+
+fn named(address: Address) -> String {
+    format!("%\"{}\"%", address.to_checksum(None))
 }

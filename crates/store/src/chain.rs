@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use crate::{
     Store, StoreError,
     db::{read, tx},
+    rows::chain_lane,
 };
 
 /// A followed chain as the store knows it.
@@ -57,15 +58,36 @@ fn from_row((id, name, number, hash, head, safe, finalized, halted): Row) -> Res
     })
 }
 
+fn other_chain(id: ChainId, name: &ChainName, held: Option<i64>) -> Result<(), StoreError> {
+    match held.map(|held| ChainId(held.cast_unsigned())) {
+        Some(held) if held != id => Err(StoreError::OtherChain { name: name.clone(), held, given: id }),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn hash32(what: &'static str, bytes: &[u8]) -> Result<B256, StoreError> {
     B256::try_from(bytes).map_err(|error| StoreError::corrupt(what, error))
 }
 
 impl Store {
-    /// Registers a chain under its name, or renames it.
+    /// Checks that no other chain has that name. A chain of this id under another name is fine: it is renamed when it is
+    /// registered.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when another chain has that name.
+    /// [`StoreError::OtherChain`] when another chain has that name.
+    pub async fn check_chain(&self, id: ChainId, name: &ChainName) -> Result<(), StoreError> {
+        let held: Option<i64> = read!(self, "check_chain", |db, D| {
+            let statement = "SELECT chain_id FROM chain WHERE name = $1";
+            Ok(sqlx::query_scalar(statement).bind(name.as_str()).fetch_optional(db).await?)
+        })?;
+        other_chain(id, name, held)
+    }
+
+    /// Registers a chain under its name, or renames it. What waits in the outbox under its old name is moved to the lane
+    /// of the new one, since no relay looks into the old one any more.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherChain`] when another chain has that name.
     pub async fn register_chain(
         &self,
         id: ChainId,
@@ -73,6 +95,24 @@ impl Store {
         now: Timestamp,
     ) -> Result<ChainRow, StoreError> {
         tx!(self, "register_chain", |tx, D| {
+            let known: Vec<(i64, String)> =
+                sqlx::query_as("SELECT chain_id, name FROM chain WHERE chain_id = $1 OR name = $2")
+                    .bind(id.0.cast_signed())
+                    .bind(name.as_str())
+                    .fetch_all(&mut *tx)
+                    .await?;
+            for (held, before) in known {
+                if before == name.as_str() {
+                    other_chain(id, name, Some(held))?;
+                } else {
+                    let before = before.parse().map_err(|error| StoreError::corrupt("chain", error))?;
+                    sqlx::query("UPDATE outbox SET lane = $1 WHERE lane = $2")
+                        .bind(chain_lane(name))
+                        .bind(chain_lane(&before))
+                        .execute(&mut *tx)
+                        .await?;
+                }
+            }
             let statement = "INSERT INTO chain (chain_id, name, updated_at) VALUES ($1, $2, $3)
                 ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name";
             sqlx::query(statement)

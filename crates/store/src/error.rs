@@ -34,6 +34,20 @@ pub enum StoreError {
         /// What is wrong, and the mend.
         detail: String,
     },
+    /// Stop the program: the store has another chain under that name.
+    #[error(
+        "chain '{name}': the store holds the data of chain id {held} under this name, and the configuration gives it \
+         chain_id {given}: set chain_id = {held} again, or give the new chain another name, or name another database \
+         as store.url"
+    )]
+    OtherChain {
+        /// The name.
+        name: domain::ChainName,
+        /// The chain id in the store.
+        held: domain::ChainId,
+        /// The chain id in the configuration.
+        given: domain::ChainId,
+    },
     /// A row holds what no version of chainbell writes.
     #[error("a stored {what} cannot be read: {detail}")]
     Corrupt {

@@ -77,5 +77,5 @@ pub use replays::{ReplayPlan, ReplayRow, ReplayState};
 pub use rewind::Rewind;
 pub use rows::EventRows;
 pub use status::{ChainCounts, Counts};
-pub use token::TokenRow;
+pub use token::{KnownToken, TokenRow};
 pub use watch::WatchChange;
