@@ -29,12 +29,7 @@ impl Channel for StdoutChannel {
     }
 
     fn check(&self, target: &Target) -> Result<(), String> {
-        match target.url.expose() {
-            "stdout:" => Ok(()),
-            other => {
-                Err(format!("'{}' has something after the colon: write stdout:", domain::redact_url(other)))
-            }
-        }
+        check(target)
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Receipt, ChannelError> {
@@ -49,6 +44,13 @@ impl Channel for StdoutChannel {
             Ok(()) => Ok(Receipt { detail: "written".to_owned() }),
             Err(error) => Err(ChannelError::Retry { detail: format!("stdout: {error}"), retry_after: None }),
         }
+    }
+}
+
+pub(crate) fn check(target: &Target) -> Result<(), String> {
+    match target.url.expose() {
+        "stdout:" => Ok(()),
+        other => Err(format!("'{}' has something after the colon: write stdout:", domain::redact_url(other))),
     }
 }
 

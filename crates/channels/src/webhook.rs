@@ -94,6 +94,19 @@ impl WebhookChannel {
     }
 }
 
+pub(crate) fn check(config: &WebhookConfig, target: &Target) -> Result<(), String> {
+    let shown = &target.url;
+    let url = Url::parse(target.url.expose()).map_err(|error| format!("{shown} is no URL: {error}"))?;
+    if url.scheme() == "http" && !config.allow_private {
+        return Err(format!("{shown} is not encrypted: use https, or set channels.allow_private"));
+    }
+    let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+    if literal.is_some_and(|address| !is_public(address)) && !config.allow_private {
+        return Err(format!("{shown} is in a private network: set channels.allow_private to allow that"));
+    }
+    secrets(target).map(|_| ())
+}
+
 fn secrets(target: &Target) -> Result<Vec<Webhook>, String> {
     let key = |secret: &domain::recipient::Secret| {
         let text = secret.expose();
@@ -141,16 +154,7 @@ impl Channel for WebhookChannel {
     }
 
     fn check(&self, target: &Target) -> Result<(), String> {
-        let shown = &target.url;
-        let url = Url::parse(target.url.expose()).map_err(|error| format!("{shown} is no URL: {error}"))?;
-        if url.scheme() == "http" && !self.config.allow_private {
-            return Err(format!("{shown} is not encrypted: use https, or set channels.allow_private"));
-        }
-        let literal = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if literal.is_some_and(|address| !is_public(address)) && !self.config.allow_private {
-            return Err(format!("{shown} is in a private network: set channels.allow_private to allow that"));
-        }
-        secrets(target).map(|_| ())
+        check(&self.config, target)
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Receipt, ChannelError> {
