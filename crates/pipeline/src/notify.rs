@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use alloy_primitives::Address;
 use domain::{
     ChainId, ChainName, Clock, Delivery, DeliveryId, DeliveryState, EventId, Finality, Held, HitId,
     Notification, NotificationId, NotificationState, Recipient, RecipientId, Suspicion, Target, Watch,
@@ -14,11 +15,11 @@ use domain::{
     timing::Attention,
 };
 use serde_json::json;
-use store::{Bundle, Doubtful, HitRow, Store, StoreError, StoredEvent};
+use store::{Bundle, Doubtful, HitRow, Store, StoreError, StoredEvent, TokenRow};
 
 use crate::{
     RoomError,
-    factory::{Amendment, Before, Factories, Gathered, Text, Told},
+    factory::{Amendment, Before, Factories, Gathered, Text, Told, tokens_told},
     tokens::Tokens,
 };
 
@@ -115,7 +116,8 @@ impl Notifier {
         events: &[StoredEvent],
         hit: HitId,
     ) -> Result<Bundle, RoomError> {
-        self.make(watch, audience, (events, hit), Gathered::of(watch, events, []), None).await
+        let gathered = Gathered::of(watch, events, []);
+        self.make(watch, audience, (events, hit), (gathered, HashMap::new()), None).await
     }
 
     /// The notification of a window about `events`, oldest first and not empty, which are the hits whose least id is
@@ -130,8 +132,20 @@ impl Notifier {
         (events, least_hit): (&[StoredEvent], HitId),
         why: Why,
     ) -> Result<Bundle, RoomError> {
+        self.gather(watch, audience, (events, least_hit), why, HashMap::new()).await
+    }
+
+    // `said` is what tokens are called whatever they say now.
+    async fn gather(
+        &self,
+        watch: &Watch,
+        audience: &Audience,
+        (events, least_hit): (&[StoredEvent], HitId),
+        why: Why,
+        said: HashMap<Address, TokenRow>,
+    ) -> Result<Bundle, RoomError> {
         let gathered = Gathered::of(watch, events, why.held).suspected(why.suspicions);
-        self.make(watch, audience, (events, least_hit), gathered, Some(span(events))).await
+        self.make(watch, audience, (events, least_hit), (gathered, said), Some(span(events))).await
     }
 
     async fn make(
@@ -139,14 +153,16 @@ impl Notifier {
         watch: &Watch,
         audience: &Audience,
         (events, least_hit): (&[StoredEvent], HitId),
-        gathered: Gathered,
+        (gathered, said): (Gathered, HashMap<Address, TokenRow>),
         window: Option<Span>,
     ) -> Result<Bundle, RoomError> {
         let now = self.clock.now();
         let chain = events.first().map_or(ChainId(0), |stored| stored.event.chain);
         let wanting = events.iter().filter(|stored| Factories::wants_token(stored));
-        let addresses: HashSet<_> = wanting.map(|stored| stored.event.address).collect();
-        let tokens = self.tokens.of(chain, &addresses).await?;
+        let mut addresses: HashSet<_> = wanting.map(|stored| stored.event.address).collect();
+        addresses.retain(|address| !said.contains_key(address));
+        let mut tokens = self.tokens.of(chain, &addresses).await?;
+        tokens.extend(said);
         let stranger;
         let recipient = match audience.recipients.get(&watch.recipient) {
             Some(recipient) => recipient,
@@ -215,7 +231,10 @@ impl Notifier {
             let inside = doubtful.hits.iter().filter(|hit| hit.told.gone_since.is_none());
             let told = (events, HitId(doubtful.first.id.0));
             let why = inside.map(|hit| (hit.held, hit.suspicion)).collect();
-            let now = self.digest(watch, &audience, told, why).await?.notification;
+            // What was told of the tokens holds for what is left: the first word on each, and then the last.
+            let mut said = tokens_told(&doubtful.last.facts);
+            said.extend(tokens_told(&doubtful.first.facts));
+            let now = self.gather(watch, &audience, told, why, said).await?.notification;
             let text =
                 Text { kind: "", title: now.title.clone(), body: now.body.clone(), facts: now.facts.clone() };
             let text = self.factories.corrected(&amendment, &text, now.count).unwrap_or(text);

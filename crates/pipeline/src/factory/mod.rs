@@ -45,6 +45,7 @@ use store::{StoredEvent, TokenRow};
 
 pub use amended::{Amendment, Before};
 pub use gathered::{Gathered, HeldBack};
+pub(crate) use token::told as tokens_told;
 
 use kind::Kind;
 use samples::Sample;

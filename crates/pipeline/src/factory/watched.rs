@@ -84,7 +84,7 @@ impl Watched {
 /// The addresses that the filter demands of a transfer's ends. The zero address is where tokens are made and destroyed: it
 /// owns nothing, so nothing is its income.
 fn demanded(source: &str, schema: &EventSchema) -> BTreeSet<Address> {
-    let filter = Filter::compile(source, schema).ok();
+    let filter = Filter::compile_held(source, schema).ok();
     let filter = filter.zip(Standard::of_schema(schema));
     filter.map_or_else(BTreeSet::new, |(filter, standard)| spam::named(&filter, standard))
 }

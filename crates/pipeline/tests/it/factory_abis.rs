@@ -13,7 +13,9 @@ fn nothing(ty: &ParamType) -> Value {
         ParamType::Int(_) => Value::Int(I256::ZERO),
         ParamType::Address => Value::Address(Address::ZERO),
         ParamType::Bool => Value::Bool(false),
-        ParamType::FixedBytes(_) | ParamType::Bytes | ParamType::Function => Value::Bytes([].into()),
+        ParamType::FixedBytes(_) | ParamType::Bytes | ParamType::Function | ParamType::Opaque(_) => {
+            Value::Bytes([].into())
+        }
         ParamType::String => Value::String(String::new()),
         ParamType::Array(_) | ParamType::FixedArray(..) => Value::Array(Vec::new()),
         ParamType::Tuple(fields) => {

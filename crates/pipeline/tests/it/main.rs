@@ -36,6 +36,8 @@ mod sending;
 mod slow_target;
 mod spam;
 mod telling;
+mod token_corrections;
+mod tokens;
 mod traps;
 mod windows;
 mod world;

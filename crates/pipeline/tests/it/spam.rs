@@ -32,8 +32,8 @@ on_both_stores!(
 );
 
 const ME: Address = Address::repeat_byte(0x3e);
-const FRIEND: Address = Address::repeat_byte(0xf1);
-const TOKEN: Address = Address::repeat_byte(0x70);
+pub(crate) const FRIEND: Address = Address::repeat_byte(0xf1);
+pub(crate) const TOKEN: Address = Address::repeat_byte(0x70);
 const LURE: Address = Address::repeat_byte(0x1e);
 
 /// Begins and ends like the friend.
@@ -48,15 +48,15 @@ fn schema() -> domain::EventSchema {
     abi::parse_signature("event Transfer(address indexed from, address indexed to, uint256 value)").unwrap()
 }
 
-fn transfer((token, from): (Address, Address), value: u64, tx: u64) -> LogSpec {
+pub(crate) fn transfer((token, from): (Address, Address), value: u64, tx: u64) -> LogSpec {
     let mut log = LogSpec::new(token, schema().topic0(), tx);
     log.topics.extend([from.into_word(), ME.into_word()]);
     log.data = Bytes::copy_from_slice(&U256::from(value).to_be_bytes::<32>());
     log
 }
 
-struct Scene {
-    rooms: Rooms,
+pub(crate) struct Scene {
+    pub(crate) rooms: Rooms,
     ingest: Ingest,
     matching: Matching,
     catalog: Arc<Catalog>,
@@ -64,7 +64,7 @@ struct Scene {
 
 impl Scene {
     /// It is 22:13 UTC; who is told is in Berlin.
-    async fn set(
+    pub(crate) async fn set(
         world: World,
         strategy: Strategy,
         telling: Telling,
@@ -112,7 +112,7 @@ impl Scene {
         Ok(drain(&mut self.matching).await?)
     }
 
-    async fn mine(&mut self, logs: Vec<LogSpec>) -> anyhow::Result<()> {
+    pub(crate) async fn mine(&mut self, logs: Vec<LogSpec>) -> anyhow::Result<()> {
         self.rooms.world.node.mine(logs);
         self.read().await
     }
@@ -130,13 +130,13 @@ impl Scene {
         .await
     }
 
-    async fn pass(&mut self, seconds: u64) -> anyhow::Result<()> {
+    pub(crate) async fn pass(&mut self, seconds: u64) -> anyhow::Result<()> {
         self.rooms.pass(seconds);
         drain(&mut self.matching).await?;
         Ok(drain(&mut self.rooms.digest()).await?)
     }
 
-    async fn told(&self) -> anyhow::Result<Vec<NotificationRow>> {
+    pub(crate) async fn told(&self) -> anyhow::Result<Vec<NotificationRow>> {
         let mut told = self.rooms.told().await?;
         told.sort_by_key(|row| (row.notification.created_at, row.notification.revision));
         Ok(told)
