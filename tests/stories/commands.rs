@@ -302,7 +302,7 @@ async fn tuples_become_objects_in_the_order_of_the_abi() -> anyhow::Result<()> {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 46] = [
     "",
     "run",
     "demo",
@@ -332,6 +332,8 @@ const COMMANDS: [&str; 44] = [
     "target list",
     "target test",
     "target remove",
+    "token",
+    "token refresh",
     "dead-letters",
     "dead-letters list",
     "dead-letters show",

@@ -1,8 +1,10 @@
 //! End-to-end stories: the real binary, a real Anvil, real servers.
 
+mod abis;
 mod audit;
 mod audit_hits;
 mod bad_input;
+mod before_run;
 mod chains;
 mod chaos;
 mod commands;
@@ -29,9 +31,11 @@ mod replay;
 mod scripted;
 mod servers;
 mod standby;
+mod tokens;
 mod trap_list;
 mod until;
 mod world;
+mod wrapped;
 
 /// Runs a story on both kinds of deployment.
 macro_rules! on_both {

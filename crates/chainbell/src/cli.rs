@@ -50,6 +50,12 @@ enum Command {
     /// Add, list, test and remove targets
     #[command(subcommand, after_help = "Example: chainbell target list")]
     Target(commands::target::Command),
+    /// Ask tokens for their names and decimals
+    #[command(
+        subcommand,
+        after_help = "Example: chainbell token refresh 0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+    )]
+    Token(commands::token::Command),
     /// List, show, retry and drop deliveries that were given up
     #[command(subcommand, after_help = "Example: chainbell dead-letters list")]
     DeadLetters(commands::dead_letters::Command),
@@ -97,6 +103,7 @@ impl Cli {
             Command::Watch(command) => commands::watch::run(&*load()?, command).await,
             Command::Recipient(command) => commands::recipient::run(&*load()?, command).await,
             Command::Target(command) => commands::target::run(&*load()?, command).await,
+            Command::Token(command) => commands::token::run(&*load()?, &command).await,
             Command::DeadLetters(command) => commands::dead_letters::run(&*load()?, command).await,
             Command::Status(args) => commands::status::run(&*load()?, &args).await,
             Command::Doctor => commands::doctor::run(&*load()?).await,

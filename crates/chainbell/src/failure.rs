@@ -47,7 +47,7 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Config { .. } => Self::Usage(error.to_string()),
+            StoreError::Config { .. } | StoreError::OtherChain { .. } => Self::Usage(error.to_string()),
             error => Self::World(error.to_string()),
         }
     }

@@ -3,6 +3,7 @@
 //! Owns how the parts are put together, and nothing of what they do. [`wiring`] is the architecture, [`cli`] the
 //! commands, [`config`] every key.
 
+pub mod accounts;
 pub mod chaos;
 pub mod cli;
 pub mod commands;

@@ -13,7 +13,6 @@ use abi::Decoder;
 use api::Api;
 use broker::{Broker, ConsumerConfig};
 use chain::{Node, NodeConfig};
-use channels::WebhookConfig;
 use domain::{
     ChainClient, ChainId, Channel, Clock, Debouncer, Publisher,
     message::{STREAM_CHAIN, STREAM_NOTIFY},
@@ -89,6 +88,7 @@ impl Parts {
     /// One sentence that names what cannot be reached, and the mend.
     pub async fn connect(config: Arc<Config>, roles: &Roles) -> Result<Self, Failure> {
         let store = Store::open(&config.raw.store.url).await?;
+        crate::sync::chains_agree(&config, &store).await?;
         let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
         let broker = servers::broker(&config, Arc::clone(&clock)).await?;
         for concern in broker.concerns(&servers::consumers()).await? {
@@ -162,7 +162,8 @@ impl Parts {
             .map_err(|error| Failure::usage(format!("channels.templates: {error}")))?;
         let clients =
             self.nodes.iter().map(|(id, node)| (*id, Arc::clone(node) as Arc<dyn ChainClient>)).collect();
-        let tokens = Tokens::new(self.store.clone(), clients, Arc::clone(&self.clock));
+        let tokens = Tokens::new(self.store.clone(), clients, Arc::clone(&self.clock))
+            .renewed_after(self.config.raw.run.token_refresh.0);
         Ok(Notifier::new(
             self.store.clone(),
             factories,
@@ -417,13 +418,7 @@ pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure>
 /// # Errors
 /// One sentence when the HTTP client cannot be made.
 pub fn channels(config: &Config, clock: Arc<dyn Clock>) -> Result<Channels, Failure> {
-    let section = &config.raw.channels;
-    let webhook = WebhookConfig {
-        deadline: section.deadline.0,
-        allow_private: section.allow_private,
-        ..WebhookConfig::default()
-    };
-    Ok(Arc::new(channels::all(webhook, clock).map_err(Failure::world)?))
+    Ok(Arc::new(channels::all(config.raw.channels.webhook(), clock).map_err(Failure::world)?))
 }
 
 /// The settings of a chain's ingest.

@@ -2,10 +2,10 @@
 
 use std::{io::BufRead as _, path::PathBuf, sync::Arc};
 
-use abi::{AbiFile, Layouts};
-use alloy_primitives::{Address, B256, Bytes, hex};
+use abi::{AbiFile, Layouts, clash};
+use alloy_primitives::{B256, Bytes, hex};
 use clap::Subcommand;
-use domain::{BlockRef, ChainId, Content, EventId, RawLog};
+use domain::{BlockRef, ChainId, Content, EventId, RawLog, parse_address};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -53,6 +53,14 @@ fn inspect(file: &AbiFile) -> Result<(), Failure> {
     }
     print(&people.trim_fmt())?;
     eprintln!("{} events, {} functions", file.events.len(), file.functions);
+    for note in file.notes() {
+        eprintln!("note: {note}");
+    }
+    let events: Vec<_> = file.events.iter().cloned().map(Arc::new).collect();
+    if let Some([one, two]) = clash(&events.iter().collect::<Vec<_>>()) {
+        let (one, two) = (one.declaration(), two.declaration());
+        eprintln!("note: logs of '{one}' and of '{two}' have one shape: a log that both read is not decoded");
+    }
     Ok(())
 }
 
@@ -77,7 +85,7 @@ fn raw_log(json: &Json) -> Result<RawLog, String> {
     let text = |key: &str| json.get(key).and_then(Json::as_str);
     let needed =
         |key: &str| text(key).ok_or_else(|| format!("'{key}' is missing: give log objects as a node does"));
-    let address: Address = needed("address")?.parse().map_err(|_| "'address' is no address".to_owned())?;
+    let address = parse_address(needed("address")?).map_err(|bad| format!("'address': {bad}"))?;
     let data: Bytes = needed("data")?.parse().map_err(|_| "'data' is no hex".to_owned())?;
     let topics = json.get("topics").and_then(Json::as_array).ok_or("'topics' is missing")?;
     let topic = |topic: &Json| topic.as_str().and_then(|text| text.parse::<B256>().ok());

@@ -27,6 +27,9 @@ pub fn run(config: &Config, command: &Command) -> Result<(), Failure> {
                 config.targets.len(),
                 config.watches.len()
             );
+            for note in &config.notes {
+                eprintln!("note: {note}");
+            }
             Ok(())
         }
     }

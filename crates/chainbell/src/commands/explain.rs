@@ -7,7 +7,6 @@ use pipeline::explain::{
     ExplainedDelivery, ExplainedEvent, ExplainedHit, ExplainedNotification, ExplainedWatch, Explanation,
     Place, Verdict, explain,
 };
-use store::Store;
 
 use crate::{
     config::Config,
@@ -36,7 +35,7 @@ pub struct Args {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::sync::open(config).await?;
     if let Some(id) = &args.recipient
         && store.recipients_by_id(std::slice::from_ref(id)).await?.is_empty()
     {

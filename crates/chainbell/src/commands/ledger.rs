@@ -1,27 +1,28 @@
 //! `chainbell ledger`: what passed through an address, token by token, as the canonical chain has it.
 
 use alloy_primitives::Address;
-use domain::{account::Account, transfer::in_units, transfers};
+use domain::transfer::in_units;
 use serde_json::{Value as Json, json};
 use store::{ChainRow, Store, TokenRow};
 
 use crate::{
+    accounts,
     config::{Chain, Config},
     failure::Failure,
     output::{harmless, print, table},
 };
 
-const PAGE: u32 = 5_000;
-
 /// Arguments of `ledger`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: chainbell ledger 0x28C6c06298d514Db089934071355E5743bf21d60 --chain mainnet\n\n\
-    It sums the transfers (ERC-20, ERC-721, ERC-1155) that were read of the contracts in the configuration: where a\n\
-    contract is read from a later block than its first, `net` is not the balance."
+    It sums the transfers (ERC-20, ERC-721, ERC-1155) that were read of the contracts in the configuration, and of a token\n\
+    the Deposit and Withdrawal of wrapped ether where no transfer stands beside them. What else may change balances is\n\
+    named below the table. Where a contract is read from a later block than its first, `net` is not the balance."
 )]
 pub struct Args {
     /// The address
+    #[arg(value_parser = domain::parse_address)]
     address: Address,
     /// Chain, by its name in the configuration [default: every chain]
     #[arg(long, value_name = "NAME")]
@@ -49,7 +50,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     let mut rows = Vec::new();
     for chain in chains {
-        rows.extend(of_chain(&store, chain, args).await?);
+        rows.extend(of_chain(config, &store, chain, args).await?);
     }
     if args.json {
         let ledger = json!({ "address": args.address.to_checksum(None), "tokens": rows });
@@ -76,10 +77,18 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
             row["count"].to_string(),
         ]);
     }
-    print(&table.trim_fmt())
+    print(&table.trim_fmt())?;
+    for row in &rows {
+        for left_out in row["left_out"].as_array().into_iter().flatten() {
+            let text = |of: &Json| harmless(of.as_str().unwrap_or_default());
+            let (token, event, why) = (text(&row["token"]), text(&left_out["event"]), text(&left_out["why"]));
+            eprintln!("note: net of {token} leaves out {event}: {why}");
+        }
+    }
+    Ok(())
 }
 
-async fn of_chain(store: &Store, chain: &Chain, args: &Args) -> Result<Vec<Json>, Failure> {
+async fn of_chain(config: &Config, store: &Store, chain: &Chain, args: &Args) -> Result<Vec<Json>, Failure> {
     let tip = store.chain(chain.id).await?.and_then(|row: ChainRow| row.tip);
     let Some(tip) = tip else { return Ok(Vec::new()) };
     let at = args.at_block.unwrap_or(tip.number);
@@ -88,21 +97,8 @@ async fn of_chain(store: &Store, chain: &Chain, args: &Args) -> Result<Vec<Json>
             format!("block {at} of chain {} is not held: the last one is {}", chain.name, tip.number);
         return Err(Failure::usage(format!("--at-block: {detail}")));
     }
-    let mut account = Account::new(args.address);
-    let mut after = None;
-    loop {
-        let page = store.transfers_naming(chain.id, args.address, at, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some((last.event.block.number, last.event.log_index));
-        for stored in &page {
-            let Some(standard) = domain::Standard::of(&stored.event) else { continue };
-            for transfer in transfers(&stored.event) {
-                account.add(standard, &transfer);
-            }
-        }
-    }
     let mut rows = Vec::new();
-    for (token, passed) in account.tokens() {
+    for (token, passed, left_out) in accounts::ledger(config, store, (chain.id, args.address), at).await? {
         // What it says of itself was asked when it was first told of; nobody is asked here.
         let said = store.token(chain.id, token).await?.unwrap_or_default();
         let TokenRow { symbol, decimals, .. } = said;
@@ -116,6 +112,7 @@ async fn of_chain(store: &Store, chain: &Chain, args: &Args) -> Result<Vec<Json>
             "decimals": decimals.filter(|_| fungible), "standard": passed.standard.as_str(),
             "in": units(&passed.incoming.to_string()), "out": units(&passed.outgoing.to_string()),
             "net": units(&passed.net()), "count": passed.count,
+            "left_out": left_out.iter().map(|(event, why)| json!({ "event": event, "why": why })).collect::<Vec<_>>(),
         }));
     }
     Ok(rows)

@@ -20,5 +20,6 @@ pub mod replay;
 pub mod run;
 pub mod status;
 pub mod target;
+pub mod token;
 pub mod watch;
 mod watch_show;

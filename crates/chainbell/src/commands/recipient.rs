@@ -53,14 +53,12 @@ pub enum Command {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::sync::open(config).await?;
     match command {
         Command::Add { id, locale, timezone, quiet_hours, at_most } => {
             let written = RecipientTable { id, locale, timezone, quiet_hours, at_most, target: Vec::new() };
             let recipient = people::recipient(&written, false)?;
-            if let Some(old) = store.recipients_by_id(std::slice::from_ref(&recipient.id)).await?.first() {
-                not_from_file(old)?;
-            }
+            not_from_file(config, &recipient.id)?;
             store.put_recipients(std::slice::from_ref(&recipient)).await?;
             eprintln!("recipient '{}' is set", recipient.id);
             Ok(())
@@ -80,7 +78,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         }
         Command::Show { id } => show(&store, &id).await,
         Command::Remove { id } => {
-            not_from_file(&found(&store, &id).await?)?;
+            found(&store, &id).await?;
+            not_from_file(config, &id)?;
             for watch in store.watches(Some(&id)).await? {
                 store.remove_watch(&watch.id).await?;
                 eprintln!("removed watch '{}'", watch.id);
@@ -123,9 +122,9 @@ pub async fn found(store: &Store, id: &RecipientId) -> Result<Recipient, Failure
     store.recipients_by_id(std::slice::from_ref(id)).await?.pop().ok_or_else(missing)
 }
 
-fn not_from_file(recipient: &Recipient) -> Result<(), Failure> {
-    if recipient.from_file {
-        let id = &recipient.id;
+// What left the file is the store's to change, though the next run has yet to remove it.
+fn not_from_file(config: &Config, id: &RecipientId) -> Result<(), Failure> {
+    if config.recipients.iter().any(|recipient| recipient.id == *id) {
         return Err(Failure::usage(format!(
             "recipient '{id}' comes from the configuration file: change it there"
         )));

@@ -37,6 +37,9 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     if config.chains.is_empty() {
         return Err(Failure::usage("chain: none is configured: add a [[chain]] with name, chain_id and rpc"));
     }
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
     let parts = Parts::connect(Arc::clone(&config), &roles).await?;
     parts.sync_file().await?;
     let supervisor = parts.start(&roles, args.until_block, recorder()?).await?;

@@ -8,6 +8,7 @@ use crate::{
     config::{
         Config, Span, WatchTable, people,
         raw::{NumberOrWord, OneOrMany},
+        written,
     },
     failure::Failure,
     output::{print, table},
@@ -109,7 +110,7 @@ pub struct New {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::sync::open(config).await?;
     match command {
         Command::Add(new) => add(config, &store, *new).await,
         Command::DryRun(args) => super::dry_run::run(config, &store, &args).await,
@@ -121,16 +122,16 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
             print(&json)
         }
         Command::Remove { id } => {
-            let watch = found(&store, &id).await?;
-            not_from_file(&watch)?;
+            found(&store, &id).await?;
+            not_from_file(config, &id)?;
             store.remove_watch(&id).await?;
             eprintln!("removed watch '{id}'");
             Ok(())
         }
         Command::Pause { id, off } => {
             let mut watch = found(&store, &id).await?;
-            not_from_file(&watch)?;
-            watch.paused = !off;
+            not_from_file(config, &id)?;
+            (watch.paused, watch.from_file) = (!off, false);
             store.put_watches(std::slice::from_ref(&watch)).await?;
             eprintln!("watch '{id}' {}", if off { "goes on" } else { "rests" });
             Ok(())
@@ -178,9 +179,7 @@ async fn add(config: &Config, store: &Store, new: New) -> Result<(), Failure> {
             "--recipient: there is no '{id}': add one with `chainbell recipient add {id}`"
         )));
     }
-    if let Some(old) = store.watch(&watch.id).await? {
-        not_from_file(&old)?;
-    }
+    not_from_file(config, &watch.id)?;
     store.put_watches(std::slice::from_ref(&watch)).await?;
     eprintln!("watch '{}' is set", watch.id);
     Ok(())
@@ -193,7 +192,7 @@ async fn list(store: &Store) -> Result<(), Failure> {
         let strategy = match (watch.strategy, &watch.telling.schedule) {
             (Strategy::Immediate, _) => "immediate".to_owned(),
             (Strategy::Digest(_), Some(schedule)) => format!("digest at {schedule}"),
-            (Strategy::Digest(rule), None) => format!("digest {}s", rule.window.as_secs_f64()),
+            (Strategy::Digest(rule), None) => format!("digest {}", written(rule.window)),
         };
         people.add_row(vec![
             watch.id.to_string(),
@@ -215,11 +214,11 @@ async fn found(store: &Store, id: &WatchId) -> Result<Watch, Failure> {
     store.watch(id).await?.ok_or_else(missing)
 }
 
-fn not_from_file(watch: &Watch) -> Result<(), Failure> {
-    if watch.from_file {
+// What left the file is the store's to change, though the next run has yet to remove it.
+fn not_from_file(config: &Config, id: &WatchId) -> Result<(), Failure> {
+    if config.watches.iter().any(|watch| watch.id == *id) {
         return Err(Failure::usage(format!(
-            "watch '{}' comes from the configuration file: change it there",
-            watch.id
+            "watch '{id}' comes from the configuration file: change it there"
         )));
     }
     Ok(())

@@ -1,12 +1,16 @@
 //! `[[contract]]`: names, addresses, ABIs and events, checked against each other.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
-use abi::{AbiFile, parse_signature, select};
+use abi::{AbiFile, clash, parse_signature, raw_note, select};
 use alloy_primitives::Address;
 use domain::{
     Catalog, ChainId, ChainName, Contract, ContractName, EventSchema, FactoryRule, ParamType, StartBlock,
-    suggest,
+    parse_address, suggest, supply,
 };
 
 use super::{
@@ -25,14 +29,34 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("abi/uniswap_v3_pool.json", include_str!("../../../../abi/uniswap_v3_pool.json")),
 ];
 
+/// What the contracts' tables say.
+pub(super) struct Read {
+    pub(super) catalog: Catalog,
+    /// What is to be said of their ABIs.
+    pub(super) notes: Vec<String>,
+    /// Events that may make or destroy tokens and are not read.
+    pub(super) unread: HashMap<ContractName, Vec<String>>,
+}
+
+/// What one contract's ABI has.
+struct Events {
+    read: Vec<Arc<EventSchema>>,
+    notes: Vec<String>,
+    unread: Vec<String>,
+}
+
 pub(super) fn catalog(
     raw: &Raw,
     chains: &BTreeMap<ChainName, ChainId>,
     folder: &Path,
-) -> Result<Catalog, ConfigError> {
+) -> Result<Read, ConfigError> {
     let mut contracts: Vec<Contract> = Vec::with_capacity(raw.contract.len());
+    let (mut notes, mut unread) = (Vec::new(), HashMap::new());
     for table in &raw.contract {
-        let contract = contract(table, chains, folder)?;
+        let events = events(table, folder)?;
+        let contract = contract(table, chains, events.read)?;
+        notes.extend(events.notes.into_iter().map(|note| format!("contract '{}': {note}", contract.name)));
+        unread.insert(contract.name.clone(), events.unread);
         if contracts.iter().any(|known| known.name == contract.name) {
             let key = format!("contract '{}'", contract.name);
             return Err(ConfigError::key(&key, "two contracts have this name: rename one".to_owned()));
@@ -43,7 +67,36 @@ pub(super) fn catalog(
         check_factory(contract, &contracts)
             .map_err(|detail| ConfigError::key(&format!("contract '{}': factory", contract.name), detail))?;
     }
-    Ok(Catalog::new(contracts))
+    check_layouts(&contracts)?;
+    Ok(Read { catalog: Catalog::new(contracts), notes, unread })
+}
+
+// What several contracts that take any address, or the children of factories, read differently shows itself log by log.
+fn check_layouts(contracts: &[Contract]) -> Result<(), ConfigError> {
+    const MEND: &str = "so that no log says which of them it is: name in events, by its whole declaration, the one that \
+                        the contract emits";
+    for (at, contract) in contracts.iter().enumerate() {
+        let key = format!("contract '{}': events", contract.name);
+        if let Some([one, two]) = clash(&contract.events.iter().collect::<Vec<_>>()) {
+            let (one, two) = (one.declaration(), two.declaration());
+            let detail = format!("logs of '{one}' and of '{two}' have one shape, {MEND}");
+            return Err(ConfigError::key(&key, detail));
+        }
+        for other in &contracts[..at] {
+            let shared = contract.addresses.iter().find(|address| other.addresses.contains(address));
+            let Some(address) = shared.filter(|_| contract.chain == other.chain) else { continue };
+            let both: Vec<_> = other.events.iter().chain(&contract.events).collect();
+            if let Some([one, two]) = clash(&both) {
+                let (one, two, name) = (one.declaration(), two.declaration(), &other.name);
+                let detail = format!(
+                    "contract '{name}' has the address {address} too, and logs of '{one}' and of '{two}' have one shape, \
+                     {MEND}"
+                );
+                return Err(ConfigError::key(&key, detail));
+            }
+        }
+    }
+    Ok(())
 }
 
 // The factory must be there, on the same chain, with an event that has an address of that name.
@@ -67,6 +120,9 @@ fn check_factory(child: &Contract, contracts: &[Contract]) -> Result<(), String>
         return Err(format!("'{}' has no event '{}'; {mend}", rule.contract, rule.event));
     }
     for event in events {
+        if let Some(ty) = event.opaque() {
+            return Err(format!("'{}' has a parameter of type '{ty}', which is not decoded", rule.event));
+        }
         let keys = event.keys();
         let of = keys.iter().zip(&event.params).find(|(key, _)| **key == rule.parameter);
         match of {
@@ -93,7 +149,7 @@ fn factory_rule(table: &FactoryTable) -> Result<FactoryRule, ConfigError> {
 fn contract(
     table: &ContractTable,
     chains: &BTreeMap<ChainName, ChainId>,
-    folder: &Path,
+    events: Vec<Arc<EventSchema>>,
 ) -> Result<Contract, ConfigError> {
     let at =
         |key: &str, detail: String| ConfigError::key(&format!("contract '{}': {key}", table.name), detail);
@@ -108,7 +164,6 @@ fn contract(
         at("chain", format!("there is no chain '{}'; {mend}", table.chain))
     })?;
     let addresses = addresses(table).map_err(|detail| at("address", detail))?;
-    let events = events(table, folder)?;
     let factory = table.factory.as_ref().map(factory_rule).transpose()?;
     if factory.is_some() && !addresses.is_empty() {
         let detail =
@@ -141,23 +196,32 @@ fn addresses(table: &ContractTable) -> Result<Vec<Address>, String> {
         }
         Some(OneOrMany::Many(many)) => many,
     };
-    let parse = |text: &String| {
-        text.parse::<Address>().map_err(|_| format!("'{text}' is no address: write 0x and 40 hex digits"))
-    };
-    written.iter().map(parse).collect()
+    written.iter().map(|text| parse_address(text).map_err(|bad| bad.to_string())).collect()
 }
 
-fn events(table: &ContractTable, folder: &Path) -> Result<Vec<Arc<EventSchema>>, ConfigError> {
+fn events(table: &ContractTable, folder: &Path) -> Result<Events, ConfigError> {
     let at =
         |key: &str, detail: String| ConfigError::key(&format!("contract '{}': {key}", table.name), detail);
+    let (mut notes, mut unread) = (Vec::new(), Vec::new());
     let events = match (&table.abi, &table.events) {
         (Some(path), wanted) => {
             let file = load(path, folder).map_err(|detail| at("abi", detail))?;
             match wanted {
                 Some(wanted) => {
-                    select(&file.events, wanted).map_err(|error| at("events", error.to_string()))?
+                    let wanted =
+                        select(&file.events, wanted).map_err(|error| at("events", error.to_string()))?;
+                    notes.extend(wanted.iter().filter_map(raw_note));
+                    let changes = |event: &&EventSchema| {
+                        supply::Change::of_schema(event).is_some() || supply::may_change(event)
+                    };
+                    let left = file.events.iter().filter(|event| !wanted.contains(event)).filter(changes);
+                    unread.extend(left.map(EventSchema::signature));
+                    wanted
                 }
-                None => file.events,
+                None => {
+                    notes.extend(file.notes());
+                    file.events
+                }
             }
         }
         (None, Some(declarations)) => declarations
@@ -173,7 +237,7 @@ fn events(table: &ContractTable, folder: &Path) -> Result<Vec<Arc<EventSchema>>,
     if events.is_empty() {
         return Err(at("events", "no event is left to watch: name at least one".to_owned()));
     }
-    Ok(events.into_iter().map(Arc::new).collect())
+    Ok(Events { read: events.into_iter().map(Arc::new).collect(), notes, unread })
 }
 
 // A file beside the configuration comes first, so that it can replace a built-in one of the same name.

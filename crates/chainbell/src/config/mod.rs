@@ -3,6 +3,7 @@
 //!
 //! `config/chainbell.toml` documents each key with its default, and a test keeps the two together.
 
+mod bounds;
 mod contracts;
 mod duration;
 mod error;
@@ -11,19 +12,19 @@ pub mod raw;
 mod secret;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use domain::{Catalog, ChainId, ChainName, Recipient, Target, Watch, matching};
+use domain::{Catalog, ChainId, ChainName, ContractName, Recipient, Target, Watch, matching};
 use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
 use pipeline::ingest::FinalityRule;
 
-pub use duration::Span;
+pub use duration::{Span, written};
 pub use error::ConfigError;
 pub use raw::{
     Api, Broker, Channels, Debounce, Finality, Raw, RecipientTable, RunSection, Store, TargetTable,
@@ -49,6 +50,10 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// The file's watches.
     pub watches: Vec<Watch>,
+    /// What is to be said of it though it can be used.
+    pub notes: Vec<String>,
+    /// Events of contracts' ABIs that may make or destroy tokens and are not read, by their signatures.
+    pub unread: HashMap<ContractName, Vec<String>>,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
 }
@@ -100,16 +105,19 @@ impl Config {
     }
 
     fn check(raw: Raw, folder: &Path) -> Result<Self, ConfigError> {
+        bounds::check(&raw)?;
         let chains = check_chains(&raw)?;
         let names: BTreeMap<_, _> = chains.iter().map(|chain| (chain.name.clone(), chain.id)).collect();
-        let catalog = Arc::new(contracts::catalog(&raw, &names, folder)?);
+        let contracts::Read { catalog, notes, unread } = contracts::catalog(&raw, &names, folder)?;
+        let catalog = Arc::new(catalog);
         let (recipients, targets) = people::recipients(&raw)?;
         let watches = people::watches(&raw, &recipients)?;
         for watch in &watches {
             matching::validate(&catalog, watch)
                 .map_err(|problem| ConfigError::key(&format!("watch '{}'", watch.id), problem.to_string()))?;
         }
-        Ok(Self { raw, chains, catalog, recipients, targets, watches, folder: folder.to_path_buf() })
+        let folder = folder.to_path_buf();
+        Ok(Self { raw, chains, catalog, recipients, targets, watches, notes, unread, folder })
     }
 
     /// The chain of a name.
@@ -125,7 +133,7 @@ impl Config {
     }
 
     /// The names of all chains by id.
-    pub fn chain_names(&self) -> std::collections::HashMap<ChainId, ChainName> {
+    pub fn chain_names(&self) -> HashMap<ChainId, ChainName> {
         self.chains.iter().map(|chain| (chain.id, chain.name.clone())).collect()
     }
 }

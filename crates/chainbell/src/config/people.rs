@@ -8,8 +8,8 @@ use domain::{
 };
 
 use super::{
-    ConfigError, Raw,
-    raw::{NumberOrWord, OneOrMany, RecipientTable, TargetTable, WatchTable},
+    ConfigError, Raw, bounds,
+    raw::{Channels, NumberOrWord, OneOrMany, RecipientTable, TargetTable, WatchTable},
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(super) fn recipients(raw: &Raw) -> Result<(Vec<Recipient>, Vec<Target>), Con
             return Err(ConfigError::key(&format!("recipient '{}'", recipient.id), detail));
         }
         for table in &table.target {
-            let target = target(&recipient, table, true)?;
+            let target = target(&recipient, table, true, &raw.channels)?;
             if targets.iter().any(|known| known.recipient == target.recipient && known.name == target.name) {
                 let detail = format!("two targets are named '{}': rename one", target.name);
                 return Err(ConfigError::key(&format!("recipient '{}'", recipient.id), detail));
@@ -74,17 +74,23 @@ pub fn recipient(table: &RecipientTable, from_file: bool) -> Result<Recipient, C
 ///
 /// # Errors
 /// One sentence that names the key and the mend.
-pub fn target(recipient: &Recipient, table: &TargetTable, from_file: bool) -> Result<Target, ConfigError> {
-    let at = |key: &str, detail: String| {
-        ConfigError::key(&format!("recipient '{}': target '{}': {key}", recipient.id, table.name), detail)
-    };
-    Ok(Target {
+pub fn target(
+    recipient: &Recipient,
+    table: &TargetTable,
+    from_file: bool,
+    section: &Channels,
+) -> Result<Target, ConfigError> {
+    let key = format!("recipient '{}': target '{}'", recipient.id, table.name);
+    let named = |error: domain::ids::BadName| ConfigError::key(&format!("{key}: name"), error.to_string());
+    let target = Target {
         recipient: recipient.id.clone(),
-        name: table.name.parse().map_err(|e: domain::ids::BadName| at("name", e.to_string()))?,
+        name: table.name.parse().map_err(named)?,
         url: TargetUrl::new(&table.url),
         secrets: table.secrets.iter().map(Secret::new).collect(),
         from_file,
-    })
+    };
+    channels::check(&section.webhook(), &target).map_err(|detail| ConfigError::key(&key, detail))?;
+    Ok(target)
 }
 
 pub(super) fn watches(raw: &Raw, recipients: &[Recipient]) -> Result<Vec<Watch>, ConfigError> {
@@ -160,8 +166,13 @@ fn strategy(table: &WatchTable) -> Result<Strategy, ConfigError> {
                 let detail = "a digest with a schedule is told at its times only: leave it or schedule out";
                 return Err(at(key, detail.to_owned()));
             }
-            let window = table.window.map_or(WINDOW, |span| span.0);
-            let max_wait = table.max_wait.map_or_else(|| MAX_WAIT.max(window), |span| span.0);
+            for (key, span) in [("window", &table.window), ("max_wait", &table.max_wait)] {
+                if let Some(span) = span {
+                    bounds::WINDOW.hold(span).map_err(|detail| at(key, detail))?;
+                }
+            }
+            let window = table.window.as_ref().map_or(WINDOW, |span| span.0);
+            let max_wait = table.max_wait.as_ref().map_or_else(|| MAX_WAIT.max(window), |span| span.0);
             if max_wait < window {
                 return Err(at("max_wait", "it is shorter than window: make it at least as long".to_owned()));
             }

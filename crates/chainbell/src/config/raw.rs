@@ -133,8 +133,19 @@ pub struct Channels {
 
 impl Default for Channels {
     fn default() -> Self {
-        let retry = domain::retry::RetrySchedule::default().delays.into_iter().map(Span).collect();
-        Self { allow_private: false, deadline: Span(Duration::from_secs(15)), templates: None, retry }
+        let retry = domain::retry::RetrySchedule::default().delays.into_iter().map(Span::new).collect();
+        Self { allow_private: false, deadline: Span::new(Duration::from_secs(15)), templates: None, retry }
+    }
+}
+
+impl Channels {
+    /// What of it holds for webhooks.
+    pub fn webhook(&self) -> channels::WebhookConfig {
+        channels::WebhookConfig {
+            deadline: self.deadline.0,
+            allow_private: self.allow_private,
+            ..channels::WebhookConfig::default()
+        }
     }
 }
 
@@ -150,15 +161,18 @@ pub struct RunSection {
     pub lease: Span,
     /// Whether the ledger of hits is audited in the background.
     pub audit_hits: bool,
+    /// After how long tokens are asked for their names and decimals again.
+    pub token_refresh: Span,
 }
 
 impl Default for RunSection {
     fn default() -> Self {
         Self {
-            grace: Span(Duration::from_secs(20)),
-            sweep_grace: Span(Duration::from_secs(10)),
-            lease: Span(Duration::from_secs(5)),
+            grace: Span::new(Duration::from_secs(20)),
+            sweep_grace: Span::new(Duration::from_secs(10)),
+            lease: Span::new(Duration::from_secs(5)),
             audit_hits: true,
+            token_refresh: Span::new(pipeline::tokens::RENEW),
         }
     }
 }
@@ -220,7 +234,7 @@ const fn max_reorg_depth() -> u32 {
 }
 
 const fn poll() -> Span {
-    Span(Duration::from_secs(4))
+    Span::new(Duration::from_secs(4))
 }
 
 const fn range_max() -> u64 {

@@ -5,9 +5,9 @@ use std::path::Path;
 use chainbell::config::{Config, Raw};
 use domain::{DeliverAt, Strategy};
 
-const DOCUMENTED: &str = include_str!("../../../../config/chainbell.toml");
+pub(crate) const DOCUMENTED: &str = include_str!("../../../../config/chainbell.toml");
 
-fn parse(text: &str) -> anyhow::Result<Config> {
+pub(crate) fn parse(text: &str) -> anyhow::Result<Config> {
     Ok(Config::parse("chainbell.toml", text, Path::new("."))?)
 }
 
@@ -19,7 +19,7 @@ fn the_documented_defaults_are_the_defaults() -> anyhow::Result<()> {
 }
 
 // The examples stand behind one '#', the prose behind '# ' too, but only examples look like TOML.
-fn examples() -> String {
+pub(crate) fn examples() -> String {
     let is_toml = |line: &str| {
         line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
     };
@@ -75,22 +75,7 @@ fn what_logs_in_to_servers_is_read_and_never_printed() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn durations_are_read_as_people_write_them() {
-    for (text, millis) in [("500ms", 500), ("60s", 60_000), ("10m", 600_000), ("1h 30m", 5_400_000)] {
-        assert_eq!(
-            text.parse::<chainbell::config::Span>().map(|span| span.0.as_millis()),
-            Ok(millis),
-            "{text}"
-        );
-    }
-    for text in ["60", "", "-5s", "soon"] {
-        let error = text.parse::<chainbell::config::Span>().expect_err(text);
-        assert!(error.contains("is no duration: write"), "{error}");
-    }
-}
-
-const PEOPLE: &str = r#"
+pub(crate) const PEOPLE: &str = r#"
 [[chain]]
 name = "local"
 chain_id = 31337
