@@ -41,7 +41,15 @@ impl Findings {
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut findings = Findings::default();
     findings.good("the configuration is sound")?;
+    for note in &config.notes {
+        findings.note(note)?;
+    }
     let store = store::examine(config, &mut findings).await?;
+    for chain in &config.chains {
+        if let Err(error) = store.check_chain(chain.id, &chain.name).await {
+            findings.wrong(&error.to_string())?;
+        }
+    }
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     broker::examine(config, &clock, &mut findings).await?;
     timers::examine(config, &store, &*clock, &mut findings).await?;

@@ -6,9 +6,9 @@ use domain::Clock;
 use store::Store;
 
 use super::Findings;
-use crate::{config::Config, failure::Failure, wiring::channels};
+use crate::{config::Config, failure::Failure, sync, wiring::channels};
 
-/// Examines every target in the store. Sends nothing.
+/// Examines every target that the next run has. Sends nothing.
 pub(super) async fn examine(
     config: &Config,
     store: &Store,
@@ -16,7 +16,7 @@ pub(super) async fn examine(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     let channels = channels(config, clock)?;
-    for target in store.targets().await? {
+    for target in sync::targets(config, store).await? {
         let shown = format!("target '{}' of '{}' ({})", target.name, target.recipient, target.url);
         match channels.get(target.url.channel()).map(|channel| channel.check(&target)) {
             Some(Ok(())) => {
