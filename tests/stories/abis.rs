@@ -47,7 +47,7 @@ async fn the_other_events_of_an_abi_with_an_unknown_type_are_told_and_its_logs_a
             assert!(said.contains(part), "'{part}' is not in {said}");
         }
     }
-    world.run_through(1).await?;
+    world.run_through(11).await?;
     let events = say(config, &["events", "--chain", "local", "--format", "jsonl"]).await?.well()?.lines()?;
     let names: Vec<_> = events.iter().map(|event| event["event"].clone()).collect();
     assert_eq!(names, [Json::from("Ring"), Json::Null, Json::Null]);
@@ -85,7 +85,7 @@ async fn two_events_of_one_shape_are_refused_by_name(deployment: Deployment) -> 
     assert!(inspected.well()?.err.contains("have one shape"));
     // The declaration chooses one of the two.
     configure(&world, &(local + &contract("foo", "both.json", &format!("events = [\"{two}\"]"))))?;
-    world.run_through(1).await?;
+    world.run_through(11).await?;
     let events = say(config, &["events", "--chain", "local", "--format", "jsonl"]).await?.well()?.lines()?;
     assert_eq!(events[0]["params"]["b"], Address::repeat_byte(1).to_string());
     Ok(())

@@ -77,7 +77,7 @@ async fn a_name_of_a_chain_that_the_store_knows_by_another_id_is_one_sentence(
     let node = ScriptedNode::start().await?;
     node.mine(vec![ring(1)]);
     let world = unread(deployment, &node).await?;
-    world.run_through(1).await?;
+    world.run_through(11).await?;
     node.chain(|chain| chain.id = 31_338);
     configure(&world, &(chain("local", &node, "") + &bell("bell", "local", "")))?;
     let config = Some(world.config.as_path());
@@ -94,7 +94,7 @@ async fn a_name_of_a_chain_that_the_store_knows_by_another_id_is_one_sentence(
     }
     // Under a name of its own the other chain is welcome beside the old one.
     configure(&world, &(chain("other", &node, "") + &bell("bell", "other", "")))?;
-    world.run_through(1).await?;
+    world.run_through(11).await?;
     assert_eq!(stored(&world.store().await?, &node).await?.len(), 1);
     Ok(())
 }
@@ -103,7 +103,7 @@ async fn a_renamed_chain_goes_on_where_it_was(deployment: Deployment) -> anyhow:
     let node = ScriptedNode::start().await?;
     node.mine(vec![ring(1)]);
     let world = unread(deployment, &node).await?;
-    world.run_through(1).await?;
+    world.run_through(11).await?;
     // What was committed and not yet published waits under the old name.
     let store = world.store().await?;
     let waiting = domain::Message {
@@ -116,7 +116,7 @@ async fn a_renamed_chain_goes_on_where_it_was(deployment: Deployment) -> anyhow:
     store.outbox_insert(&lane("local")?, std::slice::from_ref(&waiting), jiff::Timestamp::UNIX_EPOCH).await?;
     node.mine(vec![ring(2)]);
     configure(&world, &(chain("renamed", &node, "") + &bell("bell", "renamed", "")))?;
-    world.run_through(2).await?;
+    world.run_through(12).await?;
     assert_eq!(stored(&store, &node).await?.len(), 2);
     for name in ["local", "renamed"] {
         assert!(!store.outbox_has(&lane(name)?).await?, "everything is published: {name}");

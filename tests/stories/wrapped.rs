@@ -79,15 +79,15 @@ async fn what_was_wrapped_passed_on_and_unwrapped_leaves_nothing(
     let now = ledger(&world.config, &[]).await?;
     assert_eq!((sums(&now), &now["left_out"]), (json!(["10", "10", "0", 3]), &json!([])));
     let at = |block: &'static str| ["--chain", "local", "--at-block", block];
-    assert_eq!(sums(&ledger(&world.config, &at("1")).await?), json!(["10", "0", "10", 1]));
-    assert_eq!(sums(&ledger(&world.config, &at("2")).await?), json!(["10", "4", "6", 2]));
+    assert_eq!(sums(&ledger(&world.config, &at("11")).await?), json!(["10", "0", "10", 1]));
+    assert_eq!(sums(&ledger(&world.config, &at("12")).await?), json!(["10", "4", "6", 2]));
     let people = say(Some(&world.config), &["ledger", &ME.to_string()]).await?.well()?;
     assert!(people.out.contains("erc20") && !people.err.contains("leaves out"), "{people:?}");
     // The withdrawal leaves the chain, and a smaller one comes.
     node.chain(|chain| chain.rollback(1));
     node.mine(vec![withdrawal(1, 4)]);
     node.mine(vec![]);
-    world.run_through(4).await?;
+    world.run_through(14).await?;
     assert_eq!(sums(&ledger(&world.config, &[]).await?), json!(["10", "5", "5", 3]));
     Ok(())
 }

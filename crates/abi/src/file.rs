@@ -65,7 +65,7 @@ impl AbiFile {
         if abi.events.iter().any(|event| event.opaque().is_none()) {
             return Ok(abi);
         }
-        let opaque = abi.events.iter().find_map(|event| Some((event.signature(), why_opaque(event)?)));
+        let opaque = abi.events.iter().find_map(|event| Some((event.name.clone(), why_opaque(event)?)));
         let first = abi.unreadable.into_iter().next().or(opaque);
         let file = file.to_owned();
         Err(first.map_or_else(
