@@ -90,21 +90,21 @@ fn a_reading_of_all_the_data_goes_before_one_that_leaves_some_over() {
 fn two_contracts_at_one_address_that_read_a_log_differently_leave_it_undecoded() {
     let [one, two] = twins();
     let foo = log(&[one.topic0(), word(1)], word(2).as_slice());
-    let (first, second) =
-        (contract("first", &[TOKEN], &[one.clone()]), contract("second", &[TOKEN], &[two.clone()]));
+    let (ones, twos) = ([one], [two]);
+    let (first, second) = (contract("first", &[TOKEN], &ones), contract("second", &[TOKEN], &twos));
     let decoded = decoder(vec![first.clone(), second]).decode(MAINNET, &foo).unwrap();
     assert_eq!(decoded.contract.as_str(), "first");
     assert!(reason(&decoded.content).contains("each differently"));
     // The ABI that somebody gave for the address is more than one for any address.
-    let anywhere = contract("any", &[], &[two.clone()]);
+    let anywhere = contract("any", &[], &twos);
     let decoded = decoder(vec![anywhere.clone(), first]).decode(MAINNET, &foo).unwrap();
     assert_eq!(params(&decoded.content).get("a"), Some(&Value::Address(Address::with_last_byte(1))));
     // Two that take any address are equal.
-    let other = contract("other", &[], &[one]);
+    let other = contract("other", &[], &ones);
     let decoded = decoder(vec![anywhere, other]).decode(MAINNET, &foo).unwrap();
     assert!(reason(&decoded.content).contains("each differently"));
     // Where both read alike, the first has it.
-    let (alike, same) = (contract("alike", &[], &[two.clone()]), contract("same", &[], &[two]));
+    let (alike, same) = (contract("alike", &[], &twos), contract("same", &[], &twos));
     assert_eq!(decoder(vec![alike, same]).decode(MAINNET, &foo).unwrap().contract.as_str(), "alike");
 }
 
