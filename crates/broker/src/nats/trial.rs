@@ -15,6 +15,8 @@ use super::{ACK_TIMEOUT, NatsBroker, answers::said};
 
 /// As large as a message is now and then, so that a server with a little room left is found, too.
 const PAYLOAD_BYTES: usize = 256 << 10;
+/// A server takes the message that exceeds its limit, and refuses the next one.
+const PUBLISHED: u32 = 2;
 /// The server removes the stream's content by itself, should this process end before it does.
 const KEPT: Duration = Duration::from_secs(120);
 
@@ -47,12 +49,14 @@ impl NatsBroker {
         };
         let consumer = stream.create_consumer_strict(config).await;
         let consumer = consumer.map_err(|error| format!("no consumer: {}", said(&error)))?;
-        let published = context.publish(subject.to_owned(), vec![b'.'; PAYLOAD_BYTES].into()).await;
-        let acknowledged = match published {
-            Ok(acknowledged) => acknowledged.await,
-            Err(error) => Err(error),
-        };
-        acknowledged.map_err(|error| format!("a message is not taken: {}", said(&error)))?;
+        for _ in 0..PUBLISHED {
+            let published = context.publish(subject.to_owned(), vec![b'.'; PAYLOAD_BYTES].into()).await;
+            let acknowledged = match published {
+                Ok(acknowledged) => acknowledged.await,
+                Err(error) => Err(error),
+            };
+            acknowledged.map_err(|error| format!("a message is not taken: {}", said(&error)))?;
+        }
         let batch = consumer.fetch().max_messages(1).expires(ACK_TIMEOUT).messages().await;
         let mut batch = batch.map_err(|error| format!("no message comes: {error}"))?;
         match timeout(ACK_TIMEOUT * 2, batch.next()).await {
