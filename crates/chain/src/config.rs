@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub stall_timeout: Duration,
     /// After this long, a node that refused subscriptions is asked again.
     pub subscription_retry: Duration,
+    /// How soon a question near the head has to be answered.
+    pub prompt: PromptConfig,
     /// The first wait after a failure of a URL.
     pub backoff_min: Duration,
     /// The longest wait after failures of a URL.
@@ -47,6 +49,22 @@ pub struct NodeConfig {
     pub quarantine_max: Duration,
     /// How many announcements are kept for a reader that is slow to fetch them.
     pub max_wakes: usize,
+}
+
+/// How soon a question near the head has to be answered. The times are learned from each URL's own answers, between these
+/// bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptConfig {
+    /// How often a question is put before its failure is the caller's.
+    pub attempts: usize,
+    /// The shortest time after which another URL is asked beside one that is late.
+    pub late_min: Duration,
+    /// The longest such time.
+    pub late_max: Duration,
+    /// The shortest time after which an answer is not waited for any more.
+    pub deadline_min: Duration,
+    /// The longest such time.
+    pub deadline_max: Duration,
 }
 
 /// When the finality tags are asked for again.
@@ -73,6 +91,13 @@ impl NodeConfig {
             max_response_bytes: 32 << 20,
             stall_timeout: Duration::from_secs(60),
             subscription_retry: Duration::from_secs(600),
+            prompt: PromptConfig {
+                attempts: 5,
+                late_min: Duration::from_millis(300),
+                late_max: Duration::from_secs(1),
+                deadline_min: Duration::from_secs(1),
+                deadline_max: Duration::from_secs(3),
+            },
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
             tags: TagsConfig { blocks: 16, interval: Duration::from_secs(30) },

@@ -54,6 +54,11 @@ impl Fault {
         )
     }
 
+    /// Whether the same question may be answered when it is put once more, here or elsewhere.
+    pub(crate) const fn is_worth_another_turn(&self) -> bool {
+        self.demotes() || matches!(self, Self::UnknownBlock)
+    }
+
     /// One word for the metrics.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {

@@ -195,12 +195,14 @@ impl Feeder {
         if self.choice.fixed { vec![pinned] } else { self.pool.worth_listening(pinned) }
     }
 
-    /// Whether to listen to another URL than this one: because this one lied, or because a better one announces too.
+    /// Whether to listen to another URL than this one: because this one lied or fell silent, or because a
+    /// better one announces too.
     fn is_outdone(&self, index: usize) -> bool {
         let now = self.pool.shared.clock.now();
         let best = self.worth_listening()[0];
         let better = best != index && self.pool.upstreams[best].can_announce(now);
-        better || (best != index && self.pool.upstreams[index].is_quarantined(now))
+        let listened_to = &self.pool.upstreams[index];
+        better || (best != index && (listened_to.is_quarantined(now) || listened_to.is_silent()))
     }
 
     fn wanted(&mut self) -> Arc<[LogFilter]> {
@@ -212,14 +214,18 @@ impl Feeder {
         let pool = Arc::clone(&self.pool);
         let upstream = &pool.upstreams[index];
         let (chain, url) = (&pool.shared.config.chain, upstream.endpoint.redacted());
-        let link = match upstream.link().await {
+        // While it is waited for, no other URL is asked for its head.
+        let limit = pool.shared.config.prompt.deadline_max.saturating_mul(2);
+        let limit = if pool.upstreams.len() > 1 { limit } else { pool.shared.config.request_timeout };
+        let link = match upstream.within(limit, upstream.link()).await {
             Ok(link) => link,
             Err(fault) => {
                 upstream.note(SUBSCRIBE, &fault);
                 return;
             }
         };
-        let session = match Session::open(upstream, Arc::clone(&link), &filters).await {
+        let session = match upstream.within(limit, Session::open(upstream, Arc::clone(&link), &filters)).await
+        {
             Ok(session) => session,
             Err(fault @ (Fault::Unsupported(_) | Fault::Refused(_))) => {
                 let (now, retry) = (pool.shared.clock.now(), pool.shared.config.subscription_retry);
@@ -344,7 +350,7 @@ impl Feeder {
         for (other, upstream) in pool.upstreams.iter().enumerate() {
             upstream.set_feed(if other == index { FeedState::Polling } else { FeedState::Idle });
         }
-        match upstream.latest().await {
+        match upstream.within(upstream.deadline(pool.upstreams.len() == 1), upstream.latest()).await {
             Ok(header) if self.head != Some(header.block) => {
                 pool.learned(index, header.block.number);
                 self.head = Some(header.block);

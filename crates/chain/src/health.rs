@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     NodeConfig,
+    latency::Latency,
     standing::{Standing, remaining},
 };
 
@@ -58,6 +59,10 @@ pub(crate) struct Health {
     pub(crate) feed: FeedState,
     /// Requests in a row that got no answer.
     pub(crate) timeouts: u32,
+    /// Questions in a row that it left unanswered, or answered too late.
+    pub(crate) unanswered: u32,
+    /// How long it takes to answer near the head.
+    pub(crate) prompt: Latency,
     /// What is held against it.
     pub(crate) standing: Standing,
 }
@@ -82,6 +87,7 @@ impl Health {
     pub(crate) const fn succeeded(&mut self, latency: Duration) -> bool {
         self.latency = Some(latency);
         self.timeouts = 0;
+        self.unanswered = 0;
         self.demoted_until.take().is_some()
     }
 

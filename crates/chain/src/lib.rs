@@ -13,7 +13,9 @@
 //!
 //! # Invariants
 //! - No URL, and no secret inside one, is in an error, a log or a `Debug` output.
-//! - A URL changes only with an error returned to the caller, or in `heads`, which begins a decision.
+//! - A URL changes only with an error returned to the caller, in `heads`, which begins a decision, or where a question that
+//!   stands for itself was answered by another: the rest of the decision is that one's.
+//! - A URL that leaves questions unanswered is asked nothing that somebody waits for, as long as there is another.
 //! - A URL whose answer was proved wrong is kept out of use for a while, as long as there is another.
 //! - No log passes that lies outside the question or contradicts itself.
 //! - Nothing reconnects by itself below [`Node`]: a lost connection is always noticed here.
@@ -30,6 +32,7 @@ mod feed;
 mod frame;
 mod health;
 mod http;
+mod latency;
 mod limits;
 mod link;
 mod node;
@@ -45,10 +48,11 @@ mod socket;
 mod standing;
 mod suggestion;
 mod tags;
+mod turns;
 mod upstream;
 mod wire;
 
-pub use config::{NodeConfig, TagsConfig};
+pub use config::{NodeConfig, PromptConfig, TagsConfig};
 pub use error::ConnectError;
 pub use health::{FeedState, UrlStatus};
 pub use node::Node;

@@ -1,9 +1,10 @@
 //! Owns the chain's URLs behind one face: which of them a question goes to, and the domain's [`ChainClient`].
 //!
 //! A decision of the reader begins with [`heads`](ChainClient::heads), and all its questions must go to one URL: the
-//! heights of one node and the logs of another make a wrong picture. So `heads` alone goes where it likes, by score, and
-//! pins the URL that answered or announced; every other question goes to the pinned one. Where that fails, the caller gets
-//! the error, and with it the next URL.
+//! heights of one node and the logs of another make a wrong picture. So `heads` goes where it likes, by score, and pins the
+//! URL that answered or announced; every other question goes to the pinned one. Where that one fails or is late, a question
+//! that stands for itself is answered by the next, which the rest of the decision goes to; else the caller gets the error,
+//! and with it the next URL.
 
 use std::{
     fmt,
@@ -20,7 +21,7 @@ use domain::{
     BlockReceipts, BlockRef, ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery,
     ProviderStatus, Providers, RawLog, Wake,
 };
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
@@ -33,13 +34,16 @@ use crate::{
     questions::{BY_HASH, BY_NUMBER, CALL, CHAIN_ID, LOGS, RECEIPT},
     receipts::BLOCK_RECEIPTS,
     tags::Tags,
+    turns::{Turn, Where},
     upstream::Upstream,
 };
 
 /// The nodes of one chain.
 pub struct Node {
-    pool: Arc<Pool>,
-    choice: Arc<Choice>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) choice: Arc<Choice>,
+    // Whether it is asked for a second opinion only, which is not waited for long.
+    pub(crate) witness: bool,
     tags: Arc<Mutex<Option<Tags>>>,
     // Whether somebody waits for a block to become final.
     finality_awaited: AtomicBool,
@@ -96,6 +100,7 @@ impl Node {
         Self {
             pool,
             choice: Arc::new(choice),
+            witness: false,
             tags: Arc::default(),
             finality_awaited: AtomicBool::new(true),
             tags_due: Mutex::default(),
@@ -128,7 +133,7 @@ impl Node {
         candidates.into_iter().map(|url| url.index).collect()
     }
 
-    fn pin(&self, index: usize) {
+    pub(crate) fn pin(&self, index: usize) {
         let Some(before) = self.choice.pin(index) else { return };
         // What one node said of finality is not said by another; and how far the new one is, the others tell.
         *self.tags() = None;
@@ -139,14 +144,14 @@ impl Node {
         );
     }
 
-    /// Makes the fault of a question to `upstream` the caller's error, and moves on to another URL if it may do better.
+    /// Makes the fault of a question the caller's error, and moves on to another URL if it may do better.
     fn conclude<T>(
         &self,
-        upstream: &Upstream,
-        answer: Result<T, Fault>,
+        (index, answer): Turn<T>,
         method: &'static str,
         asked: impl FnOnce() -> String,
     ) -> Result<T, ChainError> {
+        let upstream = &self.pool.upstreams[index];
         answer.map_err(|fault| {
             let demotes = fault.demotes();
             let lie = if let Fault::Lie(how) = &fault { Some(how.clone()) } else { None };
@@ -170,8 +175,9 @@ impl Node {
 
     // ---------------------------------------------------------------------------------------------- heads
 
-    /// The heads with an announced one on top; `None` where the node has to be asked for all of them.
-    async fn announced(&self, index: usize, latest: &Header) -> Result<Option<Heads>, Fault> {
+    /// The heads with an announced one on top, and the tags where they were asked for; `None` where the node has to be asked
+    /// for all of them.
+    async fn announced(&self, index: usize, latest: &Header) -> Result<Option<(Heads, Option<Tags>)>, Fault> {
         let (clock, config) = (&self.pool.shared.clock, &self.pool.shared.config);
         let kept = *self.tags();
         let asked_at = clock.now();
@@ -183,7 +189,8 @@ impl Node {
                 if !serve {
                     *self.tags_due.lock().unwrap_or_else(PoisonError::into_inner) = Some((tags, *latest));
                 }
-                return Ok(Some(Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized }));
+                let heads = Heads { latest: *latest, safe: tags.safe, finalized: tags.finalized };
+                return Ok(Some((heads, None)));
             }
         }
         let heads = self.pool.upstreams[index].tags(latest).await?;
@@ -192,8 +199,24 @@ impl Node {
         if tags.is_beyond(latest.block) {
             return Ok(None);
         }
-        *self.tags() = Some(tags);
-        Ok(Some(heads))
+        Ok(Some((heads, Some(tags))))
+    }
+
+    /// The heads of a URL, with the one that it announced, if it did.
+    async fn heads_of(
+        &self,
+        upstream: &Upstream,
+        announced: Option<&Header>,
+    ) -> Result<(Heads, Option<Tags>), Fault> {
+        if let Some(latest) = announced
+            && let Some(heads) = self.announced(upstream.index, latest).await?
+        {
+            return Ok(heads);
+        }
+        let asked_at = self.pool.shared.clock.now();
+        let heads = upstream.heads().await?;
+        self.pool.learned(upstream.index, heads.latest.block.number);
+        Ok((heads, Some(Tags::of(&heads, upstream.index, asked_at))))
     }
 
     /// Lets newer tags be asked for, where they are due, while we go on. This is for the moment between two blocks: the
@@ -220,30 +243,6 @@ impl Node {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         while looks.try_join_next().is_some() {}
         *asking = Some(looks.spawn(ask));
-    }
-
-    /// Asks one URL after the other, until one answers.
-    async fn asked(&self) -> Result<Heads, ChainError> {
-        let mut failed = None;
-        for index in self.candidates() {
-            let upstream = &self.pool.upstreams[index];
-            let asked_at = self.pool.shared.clock.now();
-            match upstream.heads().await {
-                Ok(heads) => {
-                    self.pin(index);
-                    *self.tags() = Some(Tags::of(&heads, index, asked_at));
-                    self.pool.learned(index, heads.latest.block.number);
-                    return Ok(heads);
-                }
-                Err(fault) => failed = Some(upstream.error(fault, BY_NUMBER, "latest")),
-            }
-        }
-        self.pin(self.candidates()[0]);
-        Err(failed.unwrap_or_else(|| ChainError::Unavailable {
-            url: self.upstream().endpoint.redacted().to_owned(),
-            method: BY_NUMBER,
-            detail: "no node is left to ask".to_owned(),
-        }))
     }
 
     /// Lets the URLs that are not in use be asked for their heads, where that is due, while we go on.
@@ -276,7 +275,10 @@ impl Providers for Node {
 
     fn others(&self) -> Vec<Arc<dyn ChainClient>> {
         let others = self.pool.others(self.choice.pinned()).into_iter();
-        let client = |index| Self::over(Arc::clone(&self.pool), Choice::new(index, true));
+        let client = |index| {
+            let over = Self::over(Arc::clone(&self.pool), Choice::new(index, true));
+            Self { witness: true, ..over }
+        };
         others.map(|index| Arc::new(client(index)) as Arc<dyn ChainClient>).collect()
     }
 
@@ -293,26 +295,35 @@ impl Providers for Node {
 impl ChainClient for Node {
     async fn chain_id(&self) -> Result<ChainId, ChainError> {
         let upstream = self.upstream();
-        self.conclude(upstream, upstream.chain_id().await, CHAIN_ID, String::new)
+        self.conclude((upstream.index, upstream.chain_id().await), CHAIN_ID, String::new)
     }
 
     async fn heads(&self) -> Result<Heads, ChainError> {
         self.look_around();
+        let first = self.candidates()[0];
         // The announcement of a URL that is not the fittest is worth nothing.
-        let announced = self.choice.look().filter(|(index, _)| self.candidates()[0] == *index);
-        match announced {
-            Some((index, latest)) => match self.announced(index, &latest).await {
-                Ok(Some(heads)) => {
-                    self.pin(index);
-                    Ok(heads)
+        let announced = self.choice.look().filter(|(index, _)| *index == first).map(|(_, latest)| latest);
+        let announced = Mutex::new(announced);
+        let turns = self.turns(first, Where::Anywhere);
+        let ask = |upstream| {
+            let mut announced = announced.lock().unwrap_or_else(PoisonError::into_inner);
+            let latest = announced.take();
+            drop(announced);
+            async move { self.heads_of(upstream, latest.as_ref()).await }.boxed()
+        };
+        match self.in_turn(BY_NUMBER, Where::Anywhere, &turns, ask).await {
+            (index, Ok((heads, tags))) => {
+                self.pin(index);
+                if tags.is_some() {
+                    *self.tags() = tags;
                 }
-                Ok(None) => self.asked().await,
-                Err(fault) => {
-                    self.pool.upstreams[index].note(BY_NUMBER, &fault);
-                    self.asked().await
-                }
-            },
-            None => self.asked().await,
+                Ok(heads)
+            }
+            (index, Err(fault)) => {
+                let error = self.pool.upstreams[index].error(fault, BY_NUMBER, "latest");
+                self.pin(self.candidates()[0]);
+                Err(error)
+            }
         }
     }
 
@@ -321,42 +332,37 @@ impl ChainClient for Node {
     }
 
     async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {
-        let upstream = self.upstream();
-        let answer = Box::pin(upstream.receipts(block)).await;
-        self.conclude(upstream, answer, BLOCK_RECEIPTS, || format!("{} ({})", block.number, block.hash))
+        let turn = self.put(BLOCK_RECEIPTS, Where::Here, |url| url.receipts(block).boxed()).await;
+        self.conclude(turn, BLOCK_RECEIPTS, || format!("{} ({})", block.number, block.hash))
     }
 
     async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
-        let upstream = self.upstream();
-        let answer = upstream.headers_by_number(numbers).await;
-        self.conclude(upstream, answer, BY_NUMBER, || format!("{numbers:?}"))
+        let turn = self.put(BY_NUMBER, Where::Anywhere, |url| url.headers_by_number(numbers).boxed()).await;
+        self.conclude(turn, BY_NUMBER, || format!("{numbers:?}"))
     }
 
     async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, ChainError> {
-        let upstream = self.upstream();
-        let answer = upstream.header_by_hash(hash).await;
-        self.conclude(upstream, answer, BY_HASH, || hash.to_string())
+        let turn = self.put(BY_HASH, Where::Anywhere, |url| url.header_by_hash(hash).boxed()).await;
+        self.conclude(turn, BY_HASH, || hash.to_string())
     }
 
     async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError> {
-        let upstream = self.upstream();
-        let answer = upstream.logs(query, filter).await;
-        self.conclude(upstream, answer, LOGS, || match query {
+        let place = if matches!(query, LogQuery::Block(_)) { Where::Anywhere } else { Where::Here };
+        let turn = self.put(LOGS, place, |url| url.logs(query, filter).boxed()).await;
+        self.conclude(turn, LOGS, || match query {
             LogQuery::Block(block) => format!("{} ({})", block.number, block.hash),
             LogQuery::Range { from, to } => format!("{from} to {to}"),
         })
     }
 
     async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, ChainError> {
-        let upstream = self.upstream();
-        let answer = upstream.transaction_logs(tx_hash).await;
-        self.conclude(upstream, answer, RECEIPT, || format!("of transaction {tx_hash}"))
+        let turn = self.put(RECEIPT, Where::Here, |url| url.transaction_logs(tx_hash).boxed()).await;
+        self.conclude(turn, RECEIPT, || format!("of transaction {tx_hash}"))
     }
 
     async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, ChainError> {
-        let upstream = self.upstream();
-        let answer = upstream.eth_call(to, &input).await;
-        self.conclude(upstream, answer, CALL, || "latest".to_owned())
+        let turn = self.put(CALL, Where::Here, |url| url.eth_call(to, &input).boxed()).await;
+        self.conclude(turn, CALL, || "latest".to_owned())
     }
 
     async fn next_wake(&self, filters: &[LogFilter], limit: Duration) -> Option<Wake> {

@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 /// How many requests a URL may have under way before anything is known about it.
 const FIRST: usize = 8;
 
+/// The shortest wait after a refusal that names none.
+const WAIT_MIN: Duration = Duration::from_millis(20);
+
 /// How many requests may be under way, and until when none may begin.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -21,8 +24,8 @@ pub(crate) struct Pace {
     under_way: usize,
     // Answers since the limit changed last.
     answers: usize,
-    // Refusals since the last answer.
-    refusals: u32,
+    // The next wait where the provider names none: longer with each refusal, shorter with each answer.
+    wait: Duration,
     held_until: Option<Timestamp>,
 }
 
@@ -41,7 +44,7 @@ impl Pace {
     pub(crate) fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.max(1);
         let limit = ceiling.min(FIRST);
-        Self { limit, ceiling, under_way: 0, answers: 0, refusals: 0, held_until: None }
+        Self { limit, ceiling, under_way: 0, answers: 0, wait: WAIT_MIN, held_until: None }
     }
 
     pub(crate) const fn limit(&self) -> usize {
@@ -65,8 +68,8 @@ impl Pace {
     }
 
     /// As many answers as may be under way make room for one request more.
-    pub(crate) const fn answered(&mut self) {
-        self.refusals = 0;
+    pub(crate) fn answered(&mut self) {
+        self.wait = (self.wait / 2).max(WAIT_MIN);
         self.answers += 1;
         if self.answers >= self.limit {
             self.answers = 0;
@@ -76,23 +79,28 @@ impl Pace {
         }
     }
 
-    /// How many refusals came in a row, counting one that comes now.
-    pub(crate) const fn next_refusal(&self) -> u32 {
-        self.refusals.saturating_add(1)
-    }
-
-    /// The provider limits the rate: half as many, and none before `wait` is over. Returns how long that is. The refusals
-    /// of requests that were under way together count once.
-    pub(crate) fn refused(&mut self, now: Timestamp, wait: Duration) -> Duration {
+    /// The provider limits the rate: half as many, and none before the wait is over that it asked for, or else that was
+    /// learned. Returns how long that is. The refusals of requests that were under way together count once.
+    pub(crate) fn refused(
+        &mut self,
+        now: Timestamp,
+        asked_for: Option<Duration>,
+        longest: Duration,
+    ) -> Duration {
         let left = self.held_for(now);
+        let wait = asked_for.unwrap_or_else(|| self.wait.min(longest)).max(left.unwrap_or_default());
         if left.is_none() {
-            self.refusals = self.next_refusal();
+            self.wait = self.wait.saturating_mul(2).min(longest).max(WAIT_MIN);
             self.limit = (self.limit / 2).max(1);
             self.answers = 0;
         }
-        let wait = wait.max(left.unwrap_or_default());
         self.held_until = now.checked_add(wait).ok();
         wait
+    }
+
+    /// Whether the provider asked for a wait that is not over.
+    pub(crate) fn is_held(&self, now: Timestamp) -> bool {
+        self.held_for(now).is_some()
     }
 
     fn held_for(&self, now: Timestamp) -> Option<Duration> {
@@ -157,6 +165,7 @@ mod tests {
     }
 
     const WAIT: Duration = Duration::from_secs(10);
+    const LONGEST: Duration = Duration::from_secs(30);
 
     #[test]
     fn a_url_begins_with_eight_requests_or_fewer_where_fewer_are_allowed() {
@@ -171,23 +180,23 @@ mod tests {
     fn a_refusal_halves_and_holds_and_those_of_one_time_count_once() {
         let mut pace = Pace::new(16);
         for _ in 0..8 {
-            assert_eq!(pace.refused(at(0), WAIT), WAIT);
+            assert_eq!(pace.refused(at(0), Some(WAIT), LONGEST), WAIT);
         }
         assert_eq!(pace.limit(), 4);
         assert_eq!(pace.enter(at(4)), Turn::Held(Duration::from_secs(6)));
         // A shorter wait does not shorten it, a longer one does lengthen it.
-        assert_eq!(pace.refused(at(4), Duration::from_secs(1)), Duration::from_secs(6));
+        assert_eq!(pace.refused(at(4), Some(Duration::from_secs(1)), LONGEST), Duration::from_secs(6));
         assert_eq!(pace.enter(at(10)), Turn::Now);
-        pace.refused(at(10), WAIT);
-        pace.refused(at(20), WAIT);
-        pace.refused(at(30), WAIT);
-        assert_eq!((pace.limit(), pace.next_refusal()), (1, 5));
+        for second in [10, 20, 30] {
+            pace.refused(at(second), Some(WAIT), LONGEST);
+        }
+        assert_eq!(pace.limit(), 1);
     }
 
     #[test]
     fn each_window_of_answers_makes_room_for_one_more_up_to_the_ceiling() {
         let mut pace = Pace::new(4);
-        pace.refused(at(0), WAIT);
+        pace.refused(at(0), Some(WAIT), LONGEST);
         let limits = (0..20).map(|_| {
             pace.answered();
             pace.limit()
@@ -195,6 +204,16 @@ mod tests {
         let limits: Vec<_> = limits.collect();
         assert_eq!(limits[..6], [2, 3, 3, 3, 4, 4]);
         assert_eq!(limits[19], 4);
-        assert_eq!(pace.next_refusal(), 1);
+    }
+
+    #[test]
+    fn where_the_provider_names_no_wait_it_grows_with_refusals_and_shrinks_with_answers() {
+        let mut pace = Pace::new(4);
+        let refused = |pace: &mut Pace, second| pace.refused(at(second), None, LONGEST).as_millis();
+        let waits: Vec<_> = (0..12).map(|refusal| refused(&mut pace, 100 * refusal)).collect();
+        assert_eq!(waits[..4], [20, 40, 80, 160]);
+        assert_eq!(waits[11], LONGEST.as_millis());
+        (0..20).for_each(|_| pace.answered());
+        assert_eq!(refused(&mut pace, 10_000), 20);
     }
 }

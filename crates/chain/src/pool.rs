@@ -56,7 +56,7 @@ impl Pool {
     pub(crate) fn candidates(&self, in_use: usize, listens: bool) -> Vec<Choosable> {
         let now = self.shared.clock.now();
         let usable: Vec<_> = self.upstreams.iter().filter(|url| !url.is_quarantined(now)).collect();
-        let sound = usable.iter().filter(|url| url.health().demoted_for(now).is_none());
+        let sound = usable.iter().filter(|url| url.health().demoted_for(now).is_none() && !url.is_silent());
         let sound: Vec<_> = sound.map(|url| self.choosable(url, now, listens)).collect();
         if !sound.is_empty() {
             return rank(sound, in_use);
@@ -75,10 +75,13 @@ impl Pool {
         near.map(|url| url.index).collect()
     }
 
-    /// All URLs but this one that are not in quarantine, the fittest first.
+    /// All URLs but this one that answer and are not in quarantine, the fittest first.
     pub(crate) fn others(&self, than: usize) -> Vec<usize> {
         let now = self.shared.clock.now();
-        let others = self.upstreams.iter().filter(|url| url.index != than && !url.is_quarantined(now));
+        let others = self
+            .upstreams
+            .iter()
+            .filter(|url| url.index != than && !url.is_quarantined(now) && !url.is_silent());
         let mut others: Vec<_> = others.map(|url| self.choosable(url, now, false)).collect();
         others.sort_by_key(|url| (Reverse(url.score), url.index));
         others.into_iter().map(|url| url.index).collect()
@@ -123,7 +126,7 @@ impl Pool {
     /// Asks a URL for its head, to know how far it is behind.
     pub(crate) async fn look_at(self: Arc<Self>, index: usize) {
         let upstream = &self.upstreams[index];
-        match upstream.latest().await {
+        match upstream.within(upstream.deadline(false), upstream.latest()).await {
             Ok(header) => self.learned(index, header.block.number),
             Err(fault) => {
                 upstream.note(BY_NUMBER, &fault);

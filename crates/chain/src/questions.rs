@@ -54,15 +54,30 @@ impl Upstream {
     }
 
     pub(crate) async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, Fault> {
-        let params: Vec<_> = numbers.iter().map(|number| json!([hex(*number), false])).collect();
-        let answers = self.requests(BY_NUMBER, &params).await?;
-        let mut headers = Vec::with_capacity(numbers.len());
-        for (number, answer) in numbers.iter().zip(answers) {
-            let header = unknown_is_none(answer)?.map(|answer| header(&answer)).transpose()?.flatten();
-            if let Some(header) = header.filter(|header| header.block.number != *number) {
-                return Err(Fault::Incoherent(format!("asked for block {number}, it gave {}", header.block)));
+        let mut headers = vec![None; numbers.len()];
+        let mut missing: Vec<usize> = (0..numbers.len()).collect();
+        // How many rounds that bring nothing are still allowed.
+        let mut patience = self.shared.config.prompt.attempts.max(1);
+        while !missing.is_empty() {
+            let params: Vec<_> = missing.iter().map(|at| json!([hex(numbers[*at]), false])).collect();
+            let answers = self.requests(BY_NUMBER, &params).await?;
+            let (mut failed, asked) = (None, std::mem::take(&mut missing));
+            for (at, answer) in asked.iter().zip(answers) {
+                match unknown_is_none(answer) {
+                    Ok(answer) => headers[*at] = numbered(numbers[*at], answer.as_deref())?,
+                    Err(fault) => {
+                        missing.push(*at);
+                        failed = Some(fault);
+                    }
+                }
             }
-            headers.push(header);
+            // What was answered is kept, and only the rest is asked for again.
+            patience -= usize::from(missing.len() == asked.len());
+            match failed {
+                Some(fault) if patience == 0 || !fault.is_worth_another_turn() => return Err(fault),
+                Some(fault) => self.note_in_passing(BY_NUMBER, &fault),
+                None => {}
+            }
         }
         Ok(headers)
     }
@@ -178,6 +193,15 @@ pub(crate) fn split(filter: &LogFilter, max_addresses: usize) -> Vec<LogFilter> 
 
 fn complete(logs: Vec<WireLog>) -> Result<Vec<RawLog>, Fault> {
     logs.into_iter().map(WireLog::into_log).collect::<Result<_, _>>().map_err(Fault::Incoherent)
+}
+
+/// The header in an answer to a question for the block of this number.
+fn numbered(number: u64, answer: Option<&RawValue>) -> Result<Option<Header>, Fault> {
+    let header = answer.map(header).transpose()?.flatten();
+    match header.filter(|header| header.block.number != number) {
+        Some(other) => Err(Fault::Incoherent(format!("asked for block {number}, it gave {}", other.block))),
+        None => Ok(header),
+    }
 }
 
 pub(crate) fn header(answer: &RawValue) -> Result<Option<Header>, Fault> {

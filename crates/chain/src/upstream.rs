@@ -17,13 +17,14 @@ use serde_json::{Value as Json, json, value::RawValue};
 use crate::{
     endpoint::Endpoint,
     fault::Fault,
-    health::{FeedState, Health, UrlStatus, backoff},
+    health::{FeedState, Health, UrlStatus},
     limits::{PATIENCE, TIMEOUTS_MAX},
     link::{Link, too_slow},
     pace::Gate,
     pool::Shared,
     score::Evidence,
     standing::Gravity,
+    turns::Pause,
     wire::{self, Quantity},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Upstream {
     pub(crate) endpoint: Endpoint,
     pub(crate) shared: Arc<Shared>,
     pub(crate) gate: Gate,
+    /// Before it is asked the same again.
+    pub(crate) pause: Pause,
     /// Whether it takes batches, once that is known.
     batches: AtomicU8,
     /// The form in which it takes the question for a block's receipts.
@@ -55,6 +58,7 @@ impl Upstream {
             endpoint,
             shared: Arc::clone(shared),
             gate: Gate::new(shared.config.max_concurrent_calls),
+            pause: Pause::default(),
             batches: AtomicU8::new(UNKNOWN),
             receipts_form: AtomicU8::new(0),
             link: tokio::sync::Mutex::default(),
@@ -176,7 +180,8 @@ impl Upstream {
         };
         // Whoever refuses has answered; only a connection that ended has not.
         if result.is_ok() || !link.is_over() {
-            self.health().timeouts = 0;
+            let mut health = self.health();
+            (health.timeouts, health.unanswered) = (0, 0);
         }
         if result.is_ok() {
             self.gate.pace().answered();
@@ -196,6 +201,15 @@ impl Upstream {
         }
     }
 
+    /// The same, of the connection that is open now.
+    pub(crate) async fn drop_silent_link(&self) {
+        // Whoever holds it is connecting.
+        let link = self.link.try_lock().ok().and_then(|place| place.clone());
+        if let Some(link) = link {
+            self.drop_if_spoilt(&link).await;
+        }
+    }
+
     /// Takes note of a fault: it is counted, and may send the URL to the end of the line. Returns how long the provider is
     /// left alone, where it asked for that.
     pub(crate) fn note(&self, method: &'static str, fault: &Fault) -> Option<Duration> {
@@ -204,6 +218,26 @@ impl Upstream {
             // It was counted when the provider asked for it.
             return Some(*left);
         }
+        let wait = self.count(method, fault);
+        if fault.demotes() {
+            let now = self.shared.clock.now();
+            let why = self.endpoint.clean(&fault.detail());
+            if self.health().failed(now, why.clone(), wait, config) {
+                tracing::warn!(chain = %config.chain, url = self.endpoint.redacted(), method, why, "the node fails");
+            }
+        }
+        wait
+    }
+
+    /// Takes note of a fault behind which the same question is put again: it is counted, and the URL stays in line.
+    pub(crate) fn note_in_passing(&self, method: &'static str, fault: &Fault) {
+        if !matches!(fault, Fault::Held(_)) {
+            self.count(method, fault);
+        }
+    }
+
+    fn count(&self, method: &'static str, fault: &Fault) -> Option<Duration> {
+        let config = &self.shared.config;
         metrics::counter!(
             "chainbell_rpc_errors_total",
             "chain" => config.chain.to_string(), "method" => method, "kind" => fault.kind()
@@ -216,8 +250,7 @@ impl Upstream {
         let wait = match fault {
             Fault::RateLimited { retry_after, .. } => {
                 let mut pace = self.gate.pace();
-                let wait = retry_after.unwrap_or_else(|| backoff(pace.next_refusal(), config));
-                Some(pace.refused(now, wait))
+                Some(pace.refused(now, *retry_after, config.backoff_max))
             }
             _ => None,
         };
@@ -225,12 +258,7 @@ impl Upstream {
             Fault::Incoherent(_) | Fault::Lie(_) => Gravity::Contradiction,
             _ => Gravity::Failure,
         };
-        let why = self.endpoint.clean(&fault.detail());
-        let mut health = self.health();
-        health.standing.failed(now, gravity);
-        if health.failed(now, why.clone(), wait, config) {
-            tracing::warn!(chain = %config.chain, url = self.endpoint.redacted(), method, why, "the node fails");
-        }
+        self.health().standing.failed(now, gravity);
         wait
     }
 
@@ -245,13 +273,14 @@ impl Upstream {
 
     /// What speaks against the URL.
     pub(crate) fn evidence(&self, now: Timestamp) -> Evidence {
+        let silent = self.is_silent();
         let health = self.health();
         let standing = &health.standing;
         Evidence {
             lag_blocks: standing.lag_blocks,
             lag_max: self.shared.config.lag_max,
             blame: standing.blame(now),
-            resting: health.demoted_for(now).is_some(),
+            resting: health.demoted_for(now).is_some() || silent,
             quarantined: standing.quarantined_for(now).is_some(),
             on_probation: standing.on_probation(now),
             latency: health.latency,

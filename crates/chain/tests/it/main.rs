@@ -8,6 +8,7 @@ mod lies;
 mod lifecycle;
 mod limits;
 mod probing;
+mod prompt;
 mod providers;
 mod rates;
 mod receipts;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chain::{ConnectError, Node, NodeConfig};
+use chain::{ConnectError, Node, NodeConfig, PromptConfig};
 use domain::{AnnouncedLog, ChainClient, ChainId, Header, Heads, LogFilter, Wake};
 use testkit::{clock::RealClock, scripted_node::ScriptedNode};
 
@@ -16,6 +16,14 @@ pub(crate) fn config(urls: &[String]) -> NodeConfig {
         poll_interval: Duration::from_millis(20),
         backoff_min: Duration::from_millis(10),
         backoff_max: Duration::from_millis(200),
+        // A question is put once, and none is late however loaded the machine is: what a failure means is to be seen.
+        prompt: PromptConfig {
+            attempts: 1,
+            late_min: WAIT_MAX,
+            late_max: WAIT_MAX,
+            deadline_min: WAIT_MAX,
+            deadline_max: WAIT_MAX,
+        },
         ..NodeConfig::new("testnet".parse().unwrap(), ChainId(31_337), urls.to_vec())
     }
 }
