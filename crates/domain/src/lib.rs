@@ -11,6 +11,7 @@
 pub mod account;
 pub mod address;
 pub mod block;
+pub mod bound;
 pub mod budget;
 pub mod canonical;
 pub mod children;
@@ -45,6 +46,7 @@ pub mod window;
 
 pub use address::{BadAddress, parse_address};
 pub use block::{BlockRef, Header, Heads};
+pub use bound::{Bound, Learned};
 pub use budget::Budget;
 pub use children::{Children, FactoryRule};
 pub use contract::{Catalog, Contract, StartBlock};
@@ -59,7 +61,7 @@ pub use notification::{Delivery, DeliveryState, Notification, NotificationState}
 pub use outside::{
     AckToken, AnnouncedLog, BlockReceipts, BrokerError, ChainClient, ChainError, Channel, ChannelError,
     Claim, Clock, Consumer, DebounceError, Debouncer, Incoming, LogFilter, LogQuery, Outgoing, Proof,
-    ProviderStatus, Providers, Publisher, Receipt, Wake, WindowAdd, WindowKey,
+    ProviderStatus, Providers, Publisher, Receipt, UrlLimits, Wake, WindowAdd, WindowKey,
 };
 pub use quiet::QuietHours;
 pub use recipient::{Recipient, Target, TargetUrl};

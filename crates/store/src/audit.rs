@@ -27,7 +27,7 @@ pub enum AuditMethod {
 impl AuditMethod {
     const ALL: [Self; 4] = [Self::ReceiptsRoot, Self::ReceiptsWord, Self::OtherProvider, Self::SameProvider];
 
-    const fn number(self) -> i16 {
+    pub(crate) const fn number(self) -> i16 {
         match self {
             Self::ReceiptsRoot => 1,
             Self::ReceiptsWord => 2,
@@ -36,7 +36,7 @@ impl AuditMethod {
         }
     }
 
-    fn from_number(number: i16) -> Result<Self, StoreError> {
+    pub(crate) fn from_number(number: i16) -> Result<Self, StoreError> {
         let method = Self::ALL.into_iter().find(|method| method.number() == number);
         method.ok_or_else(|| StoreError::corrupt("audit", format!("there is no method {number}")))
     }

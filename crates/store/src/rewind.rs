@@ -88,6 +88,7 @@ macro_rules! unverify {
         for statement in [
             "DELETE FROM audit WHERE chain_id = $1 AND from_block >= $2",
             "UPDATE audit SET to_block = $2 - 1 WHERE chain_id = $1 AND to_block >= $2",
+            "DELETE FROM unproved_block WHERE chain_id = $1 AND block_number >= $2",
         ] {
             sqlx::query(statement)
                 .bind($chain.0.cast_signed())

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 
-use crate::{BlockRef, ChainId, Header, Heads, RawLog};
+use crate::{BlockRef, ChainId, Header, Heads, Learned, RawLog};
 
 /// Why the node did not answer as asked, by what the caller should do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,6 +64,29 @@ pub enum ChainError {
         /// JSON-RPC method.
         method: &'static str,
         /// What it said.
+        detail: String,
+    },
+    /// Do not try again here: the block is so old that the node has let go of it, and no other URL has it.
+    #[error(
+        "the node at {url} keeps no history of {block} ({detail}), and no other URL has it: add a node that keeps all \
+         history to 'rpc', or raise 'start_block'"
+    )]
+    Pruned {
+        /// Redacted URL.
+        url: String,
+        /// The block or range asked for, as asked.
+        block: String,
+        /// What it said.
+        detail: String,
+    },
+    /// Do not look for a proof here: the receipts of this block are not the whole block, whoever is asked how often.
+    #[error("the receipts of block {block} at {url} do not make up the block: {detail}")]
+    Unproved {
+        /// Redacted URL.
+        url: String,
+        /// The block asked for, as asked.
+        block: String,
+        /// What they lack.
         detail: String,
     },
     /// The call itself failed on chain: the contract reverted or is not there.
@@ -194,6 +217,20 @@ pub struct ProviderStatus {
     pub concurrency: usize,
 }
 
+/// How much one URL takes at once, as learned from its refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlLimits {
+    /// Names the URL over restarts: how it is shown, and as much of a hash as tells two keys of one provider apart and
+    /// gives none away.
+    pub key: String,
+    /// Redacted URL.
+    pub url: String,
+    /// Blocks in one range.
+    pub range: Option<Learned>,
+    /// Questions in one message.
+    pub batch: Option<Learned>,
+}
+
 /// The URLs behind a [`ChainClient`]: which of them is asked, and what is thought of each. The defaults are those of a
 /// client with one URL.
 pub trait Providers {
@@ -217,6 +254,19 @@ pub trait Providers {
     /// Says that an answer of the URL in use was proved wrong. It is kept out of use for a while, longer each time, as
     /// long as there is another; the next decision goes elsewhere.
     fn accuse(&self, _lie: &str) {}
+
+    /// How many blocks one question for a range may span at the URL that questions go to now, as far as was learned of it.
+    fn range_limit(&self) -> Option<u64> {
+        None
+    }
+
+    /// What was learned of how much each URL takes at once, for the store to keep over restarts.
+    fn limits(&self) -> Vec<UrlLimits> {
+        Vec::new()
+    }
+
+    /// Takes up what was learned before; what is about other URLs is passed over.
+    fn recall(&self, _limits: &[UrlLimits]) {}
 
     /// What is thought of each URL, in the configured order.
     fn providers(&self) -> Vec<ProviderStatus> {
@@ -270,8 +320,8 @@ pub trait ChainClient: Providers + Debug + Send + Sync {
     /// A block as its receipts tell it (`eth_getBlockReceipts`, asked by hash); `None` where the node does not know it.
     ///
     /// # Errors
-    /// [`ChainError::Unsupported`] where the node has no such method, [`ChainError::Incoherent`] when the receipts do not
-    /// hash to the header's root, else see [`ChainError`].
+    /// [`ChainError::Unsupported`] where the node has no such method, [`ChainError::Unproved`] where receipts are missing,
+    /// [`ChainError::Incoherent`] when they do not hash to the header's root, else see [`ChainError`].
     async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError>;
 
     /// All logs of one transaction by its receipt; `None` where the node knows no such mined transaction.

@@ -10,7 +10,7 @@ mod debouncer;
 pub use broker::{AckToken, BrokerError, Consumer, Incoming, Publisher};
 pub use chain::{
     AnnouncedLog, BlockReceipts, ChainClient, ChainError, LogFilter, LogQuery, Proof, ProviderStatus,
-    Providers, Wake,
+    Providers, UrlLimits, Wake,
 };
 pub use channel::{Channel, ChannelError, Outgoing, Receipt};
 pub use clock::Clock;

@@ -9,6 +9,7 @@ mod hits;
 mod ledger;
 mod opening;
 mod past;
+mod reading;
 mod replays;
 mod rewinds;
 mod standing;
