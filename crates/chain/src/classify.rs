@@ -1,8 +1,9 @@
 //! Owns the table that turns a node's refusal into what the caller should do. Pure.
 //!
 //! Nodes agree on few error codes, and providers on none: `-32005` is a rate limit here and a result limit there,
-//! `-32602` a range that is too long, a block that is not known, or a fault of ours. So the text decides first, and the
-//! code where the text says nothing.
+//! `-32602` a range that is too long, a block that is not known, or a fault of ours. So the text is read first, and the
+//! code where the text says nothing. Both are hints that spare questions: whether it was too much at once is decided by
+//! what is answered (`learner`).
 
 use std::time::Duration;
 
@@ -55,8 +56,10 @@ const UNSUPPORTED: &[&str] = &[
     "notifications not supported",
     "subscriptions are not supported",
     "not whitelisted",
-    "pruned history unavailable",
 ];
+
+/// EIP-4444: the node let go of history as old as this.
+const PRUNED: i64 = 4444;
 
 const UNKNOWN_BLOCK: &[&str] = &[
     "unknown block",
@@ -75,13 +78,24 @@ const UNKNOWN_BLOCK: &[&str] = &[
     "from block is greater than latest block",
 ];
 
-const RANGE: &[&str] = &[
+// What is in the blocks is too much.
+const RESULTS: &[&str] = &[
     "query returned more than",
     "more than 10000 results",
     "response size exceeded",
     "response size should not",
     "response is too big",
     "response too large",
+    "max results",
+    "too many results",
+    "too many logs",
+    "logs matched by query exceeds limit",
+    "query timeout exceeded",
+    "query timeout limit exceeded",
+];
+
+// The blocks are too many.
+const RANGE: &[&str] = &[
     "block range",
     "blocks range",
     "range is too",
@@ -93,11 +107,6 @@ const RANGE: &[&str] = &[
     "query exceeds max",
     "requested too many blocks",
     "number of requested blocks",
-    "too many results",
-    "too many logs",
-    "logs matched by query exceeds limit",
-    "query timeout exceeded",
-    "query timeout limit exceeded",
 ];
 
 const RATE: &[&str] = &[
@@ -127,6 +136,10 @@ pub(crate) fn classify(method: &str, refusal: &Refusal) -> Fault {
     if method == "eth_call" && (matches!(refusal.code, 3 | -32015) || says(REVERTED)) {
         return Fault::Reverted(refusal.message.clone());
     }
+    // It is about these blocks: of newer ones the node can do all that was asked.
+    if refusal.code == PRUNED || (method != "eth_call" && text.contains("pruned")) {
+        return Fault::Pruned(said);
+    }
     // Before "unknown block", because a method can be as unknown as a block.
     if refusal.code == -32601 || says(UNSUPPORTED) {
         return Fault::Unsupported(said);
@@ -136,11 +149,11 @@ pub(crate) fn classify(method: &str, refusal: &Refusal) -> Fault {
         return Fault::UnknownBlock;
     }
     // Before the rates, because Infura has one code for both.
-    if method == LOGS
-        && !text.contains("invalid block range")
-        && (says(RANGE) || matches!(refusal.code, -32614 | -32008 | -32702))
-    {
-        return Fault::RangeTooLarge { detail: said, suggested_blocks: suggested_blocks(&refusal.message) };
+    let results = says(RESULTS) || matches!(refusal.code, -32008 | -32702);
+    let range = says(RANGE) || refusal.code == -32614;
+    if method == LOGS && !text.contains("invalid block range") && (results || range) {
+        let suggested_blocks = suggested_blocks(&refusal.message);
+        return Fault::RangeTooLarge { detail: said, suggested_blocks, lasting: !results };
     }
     if says(RATE) || matches!(refusal.code, 429 | 1008 | -32005 | -32007 | -32029 | -32055 | -32090) {
         return Fault::RateLimited { detail: said, retry_after: wait(refusal) };
@@ -168,7 +181,9 @@ pub(crate) fn classify_http(method: &str, http: &HttpRefusal) -> Fault {
     };
     match status {
         429 => Fault::RateLimited { detail: said, retry_after: http.retry_after },
-        413 if method == LOGS => Fault::RangeTooLarge { detail: said, suggested_blocks: None },
+        413 if method == LOGS => {
+            Fault::RangeTooLarge { detail: said, suggested_blocks: None, lasting: false }
+        }
         401..=403 => Fault::Denied(said),
         300..=499 if http.refusal.is_none() && status != 408 => Fault::NotJsonRpc(said),
         _ => Fault::Unavailable(said),
@@ -223,7 +238,11 @@ mod tests {
         (LOGS, -32000, "exceed maximum block range: 5000", "range_too_large"),
         (BLOCK, -32601, "the method eth_foo does not exist/is not available", "unsupported"),
         ("eth_subscribe", -32601, "notifications not supported", "unsupported"),
-        (LOGS, 4444, "pruned history unavailable", "unsupported"),
+        (LOGS, 4444, "pruned history unavailable", "pruned"),
+        (BLOCK, 4444, "", "pruned"),
+        ("eth_getBlockReceipts", 4444, "pruned history unavailable", "pruned"),
+        (LOGS, -32000, "logs of block 100 have been pruned", "pruned"),
+        ("eth_call", -32000, "state has been pruned", "unavailable"),
         ("eth_call", 3, "execution reverted: no", "reverted"),
         ("eth_call", -32000, "execution reverted", "reverted"),
         ("eth_call", -32000, "header not found", "unknown_block"),
@@ -357,9 +376,18 @@ mod tests {
                 Fault::RangeTooLarge {
                     detail: "error -32614: eth_getLogs is limited to a 10,000 range".to_owned(),
                     suggested_blocks: Some(10_000),
+                    lasting: true,
                 },
             ),
-            (413, None, Fault::RangeTooLarge { detail: "HTTP 413".to_owned(), suggested_blocks: None }),
+            (
+                413,
+                None,
+                Fault::RangeTooLarge {
+                    detail: "HTTP 413".to_owned(),
+                    suggested_blocks: None,
+                    lasting: false,
+                },
+            ),
             (
                 400,
                 refusal(429, "Too Many Requests"),

@@ -115,7 +115,14 @@ impl Desk {
         }
     }
 
-    fn answer(&mut self, response: Response) -> Turn {
+    fn answer(&mut self, mut response: Response) -> Turn {
+        // An error that names no question is the answer to the only one there is.
+        if response.id == Id::None
+            && response.payload.is_error()
+            && let Some(only) = self.waiting.keys().next().filter(|_| self.waiting.len() == 1)
+        {
+            response.id = only.clone();
+        }
         let Some(Waiting { reply, subscribes }) = self.waiting.remove(&response.id) else {
             return Turn::Nobody;
         };
@@ -208,6 +215,23 @@ mod tests {
         };
         assert_eq!([text(&mut first), text(&mut second)], ["1", "2"]);
         assert_eq!(hand_on(&mut desk, r#"{"id":17,"result":3}"#), Turn::Nobody, "asked once");
+    }
+
+    #[tokio::test]
+    async fn an_error_that_names_no_question_is_for_the_only_one_that_waits() {
+        const ERROR: &str = r#"{"id":null,"error":{"code":-32700,"message":"parse error"}}"#;
+        let mut desk = Desk::default();
+        assert_eq!(hand_on(&mut desk, ERROR), Turn::Nobody);
+        let (mut first, _second) = (ask(&mut desk, "a", 16), ask(&mut desk, "b", 17));
+        assert_eq!(hand_on(&mut desk, ERROR), Turn::Nobody, "it may be for either");
+        hand_on(&mut desk, r#"{"id":17,"result":2}"#);
+        assert_eq!(
+            hand_on(&mut desk, r#"{"id":null,"result":1}"#),
+            Turn::Nobody,
+            "a result names its question"
+        );
+        assert_eq!(hand_on(&mut desk, ERROR), Turn::Asker);
+        assert!(first.try_recv().unwrap().response.payload.is_error());
     }
 
     #[tokio::test]

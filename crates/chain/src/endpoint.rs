@@ -3,6 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use alloy_primitives::keccak256;
 use domain::redact_url;
 use url::Url;
 
@@ -24,6 +25,8 @@ pub(crate) enum Transport {
 pub(crate) struct Endpoint {
     pub(crate) transport: Transport,
     redacted: String,
+    // Tells the URL from others that are shown alike.
+    mark: u16,
     secrets: Vec<String>,
 }
 
@@ -41,7 +44,7 @@ impl Endpoint {
                 let (redacted, secrets) = (redact_url(given), secrets(given, &url));
                 let socket = url.scheme().starts_with("ws");
                 let transport = if socket { Transport::WebSocket(url) } else { Transport::Http(url) };
-                Ok(Self { transport, redacted, secrets })
+                Ok(Self { transport, redacted, mark: mark(given), secrets })
             }
             Some("ipc") => {
                 let path = &given["ipc:".len()..];
@@ -61,12 +64,19 @@ impl Endpoint {
 
     fn ipc(path: &str) -> Option<Self> {
         let transport = Transport::Ipc(PathBuf::from(path));
-        (!path.is_empty()).then(|| Self { transport, redacted: format!("ipc://{path}"), secrets: Vec::new() })
+        let redacted = format!("ipc://{path}");
+        (!path.is_empty()).then(|| Self { transport, mark: mark(path), redacted, secrets: Vec::new() })
     }
 
     /// The URL as it may be shown.
     pub(crate) fn redacted(&self) -> &str {
         &self.redacted
+    }
+
+    /// What names the URL over restarts. Of its hash there are 16 bits in it: enough to tell two keys of one provider apart,
+    /// and too few to find a key by.
+    pub(crate) fn key(&self) -> String {
+        format!("{}#{:04x}", self.redacted, self.mark)
     }
 
     /// Whether the transport can carry subscriptions.
@@ -89,6 +99,11 @@ impl Endpoint {
             None => line.trim().to_owned(),
         }
     }
+}
+
+fn mark(given: &str) -> u16 {
+    let hash = keccak256(given);
+    u16::from_be_bytes([hash[0], hash[1]])
 }
 
 /// The parts of the URL that may be keys, the longest first, so that none leaves a remainder of another.
@@ -133,6 +148,18 @@ mod tests {
             );
             assert_eq!(endpoint.redacted(), "ipc:///tmp/geth.ipc");
         }
+    }
+
+    #[test]
+    fn two_keys_of_one_provider_are_told_apart_by_a_name_that_holds_neither() {
+        let key = |given: &str| Endpoint::parse(given).unwrap().key();
+        let (one, two) =
+            (key("https://host/v3/0123456789abcdef01"), key("https://host/v3/0123456789abcdef02"));
+        assert_ne!(one, two);
+        assert_eq!(one, key(" https://host/v3/0123456789abcdef01"));
+        let (shown, mark) = one.split_once('#').unwrap();
+        assert_eq!((shown, mark.len()), ("https://host/v3/…", 4));
+        assert_ne!(key("/tmp/a.ipc"), key("/tmp/b.ipc"));
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::{endpoint::Endpoint, error::ConnectError};
 /// What went wrong, by what the caller should do. The texts are the node's own, not yet cleaned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing came back, or nothing useful.
+    /// Nothing useful came back.
     Unavailable(String),
+    /// Nothing came back: there is no connection, or no answer in time.
+    Silent(String),
     /// The node answered with an error that says nothing to act on.
     Refused(String),
     /// The other side is no node.
@@ -26,13 +28,19 @@ pub(crate) enum Fault {
     RangeTooLarge {
         detail: String,
         suggested_blocks: Option<u64>,
+        /// Whether it is the number of blocks, which is the same for all of them, and not what is in these.
+        lasting: bool,
     },
     /// The provider asked for a wait that is not over: nothing was sent.
     Held(Duration),
     UnknownBlock,
+    /// The node let go of blocks as old as these; newer ones it has.
+    Pruned(String),
     Incoherent(String),
     /// An answer that is proved wrong.
     Lie(String),
+    /// Receipts that are not the whole block.
+    Unproved(String),
     Unsupported(String),
     Reverted(String),
 }
@@ -43,6 +51,7 @@ impl Fault {
         matches!(
             self,
             Self::Unavailable(_)
+                | Self::Silent(_)
                 | Self::Refused(_)
                 | Self::NotJsonRpc(_)
                 | Self::Denied(_)
@@ -62,12 +71,18 @@ impl Fault {
     /// One word for the metrics.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) | Self::Refused(_) | Self::NotJsonRpc(_) | Self::Denied(_) => "unavailable",
+            Self::Unavailable(_)
+            | Self::Silent(_)
+            | Self::Refused(_)
+            | Self::NotJsonRpc(_)
+            | Self::Denied(_) => "unavailable",
             Self::RateLimited { .. } | Self::Held(_) => "rate_limited",
             Self::RangeTooLarge { .. } => "range_too_large",
             Self::UnknownBlock => "unknown_block",
+            Self::Pruned(_) => "pruned",
             Self::Incoherent(_) | Self::WrongChain(_) => "incoherent",
             Self::Lie(_) => "lie",
+            Self::Unproved(_) => "unproved",
             Self::Unsupported(_) => "unsupported",
             Self::Reverted(_) => "reverted",
         }
@@ -77,13 +92,16 @@ impl Fault {
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::Unavailable(detail)
+            | Self::Silent(detail)
             | Self::Refused(detail)
             | Self::NotJsonRpc(detail)
             | Self::Denied(detail)
             | Self::RateLimited { detail, .. }
             | Self::RangeTooLarge { detail, .. }
+            | Self::Pruned(detail)
             | Self::Incoherent(detail)
             | Self::Lie(detail)
+            | Self::Unproved(detail)
             | Self::Unsupported(detail)
             | Self::Reverted(detail) => detail.clone(),
             Self::UnknownBlock => "unknown block".to_owned(),
@@ -97,7 +115,9 @@ impl Fault {
         let url = at.redacted().to_owned();
         let detail = at.clean(&self.detail());
         match self {
-            Self::Unavailable(_) | Self::Refused(_) => ChainError::Unavailable { url, method, detail },
+            Self::Unavailable(_) | Self::Silent(_) | Self::Refused(_) => {
+                ChainError::Unavailable { url, method, detail }
+            }
             Self::NotJsonRpc(_) => {
                 ChainError::Unavailable { url, method, detail: format!("that is no JSON-RPC: {detail}") }
             }
@@ -112,9 +132,11 @@ impl Fault {
                 ChainError::RangeTooLarge { url, detail, suggested_blocks }
             }
             Self::UnknownBlock => ChainError::UnknownBlock { url, block: asked.to_owned() },
+            Self::Pruned(_) => ChainError::Pruned { url, block: asked.to_owned(), detail },
             Self::Incoherent(_) | Self::Lie(_) | Self::WrongChain(_) => {
                 ChainError::Incoherent { url, detail }
             }
+            Self::Unproved(_) => ChainError::Unproved { url, block: asked.to_owned(), detail },
             Self::Unsupported(_) => ChainError::Unsupported { url, method, detail },
             Self::Reverted(_) => ChainError::Reverted { detail },
         }
@@ -139,9 +161,13 @@ impl Fault {
             Self::Refused(_) | Self::Denied(_) | Self::RateLimited { .. } | Self::Held(_) => {
                 ConnectError::Refused { url, detail }
             }
-            Self::Unavailable(_) | Self::RangeTooLarge { .. } | Self::UnknownBlock | Self::Reverted(_) => {
-                ConnectError::Unreachable { url, detail }
-            }
+            Self::Unavailable(_)
+            | Self::Silent(_)
+            | Self::RangeTooLarge { .. }
+            | Self::UnknownBlock
+            | Self::Pruned(_)
+            | Self::Unproved(_)
+            | Self::Reverted(_) => ConnectError::Unreachable { url, detail },
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Owns the JSON-RPC envelope as nodes really write it: `result` beside a null `error`, errors that are a bare string,
-//! codes that are strings, one answer where a batch was asked. What a strict reader would take for the end of the
-//! connection becomes an answer here, or nothing.
+//! Owns the JSON-RPC envelope as nodes really write it: ids that are strings, `result` beside an empty `error`, errors that
+//! are a bare string or have no envelope, codes that are strings, one answer where a batch was asked. What a strict reader
+//! would take for the end of the connection becomes an answer here, or nothing. Only what can mean one thing is read so.
 //!
 //! A block brings hundreds of frames, and its logs come behind them: what is inside one stays where it is until
 //! somebody is found who wants it.
@@ -19,13 +19,18 @@ use crate::classify::Refusal;
 /// One object of the other side.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Frame<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "id")]
     id: Option<Id>,
     // A null result is a result: a block that the node does not have.
     #[serde(default, borrow, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     #[serde(default)]
     error: Option<Json>,
+    // Of an error without an envelope, as gateways before a node write it.
+    #[serde(default, borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    message: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "announcement")]
     params: Option<News<'a>>,
 }
@@ -101,6 +106,39 @@ fn announcement<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<New
     deserializer.deserialize_any(Visitor)
 }
 
+// Our ids are numbers, and some nodes give them back as strings, in decimal or hexadecimal, or as floats.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Id>, D::Error> {
+    Ok(match Json::deserialize(deserializer)? {
+        Json::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(number), _) => Some(Id::Number(number)),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole, and in the range"
+            )]
+            (None, Some(float)) if float.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&float) => {
+                Some(Id::Number(float as u64))
+            }
+            _ => None,
+        },
+        Json::String(text) => Some(match number_in(text.trim()) {
+            Some(number) => Id::Number(number),
+            None => Id::String(text),
+        }),
+        _ => None,
+    })
+}
+
+/// Above this, floats skip whole numbers.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn number_in(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -114,6 +152,8 @@ pub(crate) enum Packet<'a> {
 
 impl<'a> Packet<'a> {
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
+        // The mark of the byte order, which some gateways put in front.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'[') {
             serde_json::from_slice(text).map(Self::Batch)
@@ -133,9 +173,10 @@ impl<'a> Packet<'a> {
 impl<'a> Frame<'a> {
     /// The answer as alloy knows it. An object with neither result nor error is an error.
     pub(crate) fn into_response(self) -> Response {
+        let refusal = self.refusal();
         let id = self.id.unwrap_or(Id::None);
-        let payload = match (self.error, self.result) {
-            (Some(error), _) => ResponsePayload::Failure(payload(&read_error(&error))),
+        let payload = match (refusal, self.result) {
+            (Some(refusal), _) => ResponsePayload::Failure(payload(&refusal)),
             (None, Some(result)) => ResponsePayload::Success(result.to_owned()),
             (None, None) => ResponsePayload::Failure(payload(&Refusal {
                 code: 0,
@@ -156,15 +197,40 @@ impl<'a> Frame<'a> {
 
     /// The error inside, where there is one.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.error.as_ref().map(read_error)
+        match &self.error {
+            // An empty error beside a result is none.
+            Some(error) if self.result.is_some() && is_empty(error) => None,
+            Some(error) => Some(read_error(error)),
+            None if self.result.is_some() || self.params.is_some() => None,
+            None => {
+                let code: Json = serde_json::from_str(self.code?.get()).ok()?;
+                let message = serde_json::from_str(self.message?.get()).ok()?;
+                Some(Refusal { code: read_code(&code), message, data: None })
+            }
+        }
+    }
+}
+
+fn is_empty(error: &Json) -> bool {
+    match error {
+        Json::Null | Json::Bool(false) => true,
+        Json::String(text) => text.is_empty(),
+        Json::Array(list) => list.is_empty(),
+        Json::Object(map) => map.is_empty(),
+        Json::Number(number) => number.as_u64() == Some(0),
+        Json::Bool(true) => false,
+    }
+}
+
+fn read_code(code: &Json) -> i64 {
+    match code {
+        Json::String(code) => code.parse().unwrap_or_default(),
+        code => code.as_i64().unwrap_or_default(),
     }
 }
 
 fn read_error(error: &Json) -> Refusal {
-    let code = match &error["code"] {
-        Json::String(code) => code.parse().unwrap_or_default(),
-        code => code.as_i64().unwrap_or_default(),
-    };
+    let code = read_code(&error["code"]);
     let message = match (error, &error["message"]) {
         (Json::String(message), _) | (_, Json::String(message)) => message.clone(),
         _ => error.to_string(),
@@ -199,12 +265,41 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_a_number_however_it_is_written() {
+        for id in ["16", "\"16\"", "\" 16 \"", "\"0x10\"", "16.0", "1.6e1"] {
+            assert_eq!(response(&format!(r#"{{"id":{id},"result":1}}"#)).id, Id::Number(16), "{id}");
+        }
+        for id in ["null", "true", "-16", "16.5", "[16]", "{}", "1e300"] {
+            assert_eq!(response(&format!(r#"{{"id":{id},"result":1}}"#)).id, Id::None, "{id}");
+        }
+        assert_eq!(response(r#"{"id":"a16","result":1}"#).id, Id::String("a16".to_owned()));
+    }
+
+    #[test]
+    fn an_empty_error_beside_a_result_is_no_error_and_alone_it_is_one() {
+        for error in ["null", "{}", "[]", "\"\"", "false", "0"] {
+            let answer = response(&format!(r#"{{"id":1,"result":"0x1","error":{error}}}"#));
+            assert!(answer.payload.is_success(), "{error}");
+            let answer = response(&format!(r#"{{"id":1,"error":{error}}}"#));
+            assert!(answer.payload.is_error(), "{error}");
+        }
+        let answer = response(r#"{"id":1,"result":"0x1","error":{"code":1,"message":"no"}}"#);
+        assert!(answer.payload.is_error());
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_passed_over() {
+        assert!(Packet::parse("\u{feff} {\"id\":1,\"result\":1}".as_bytes()).is_ok());
+    }
+
+    #[test]
     fn errors_are_read_in_every_shape() {
         for (text, code, message) in [
             (r#"{"id":1,"error":{"code":-32000,"message":"no"}}"#, -32000, "no"),
             (r#"{"id":1,"error":{"code":"-32000","message":"no"}}"#, -32000, "no"),
             (r#"{"id":1,"error":"rate limited"}"#, 0, "rate limited"),
             (r#"{"id":1,"error":{"reason":7}}"#, 0, r#"{"reason":7}"#),
+            (r#"{"code":429,"message":"slow down"}"#, 429, "slow down"),
             (r#"{"id":1}"#, 0, "the answer holds neither a result nor an error"),
         ] {
             let error = response(text).payload.as_error().cloned().unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_json_rpc::{RequestPacket, Response, ResponsePacket};
+use alloy_json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest};
 use alloy_transport::{TransportError, TransportErrorKind, TransportFut};
 use domain::Clock;
 use reqwest::header::RETRY_AFTER;
@@ -28,6 +28,9 @@ pub(crate) enum WireError {
     /// The connection failed.
     #[error("{0}")]
     Broken(String),
+    /// There is no connection, or no answer in time.
+    #[error("{0}")]
+    Absent(String),
     /// The answer has an HTTP status other than 2xx.
     #[error("HTTP {}", .0.status)]
     Http(Box<HttpRefusal>),
@@ -110,27 +113,20 @@ impl Inner {
 
 /// Puts the answers where the client looks for them.
 ///
-/// A single question is answered by whatever came back, and one error for a whole batch answers all of its questions.
+/// A single question is answered by whatever came back, and one error for a whole batch, alone or in a list, answers all of
+/// its questions. Anything else that names no question answers none.
 fn address(packet: Packet<'_>, request: &RequestPacket) -> ResponsePacket {
-    match request {
-        RequestPacket::Single(_) => {
-            let first = packet.into_frames().into_iter().next();
-            match first {
-                Some(frame) => ResponsePacket::Single(frame.into_response()),
-                None => ResponsePacket::Batch(Vec::new()),
-            }
-        }
-        RequestPacket::Batch(questions) => match packet {
-            Packet::Batch(frames) => {
-                ResponsePacket::Batch(frames.into_iter().map(super::frame::Frame::into_response).collect())
-            }
-            Packet::Single(frame) => {
-                let Response { payload, .. } = frame.into_response();
-                let answers = questions.iter().map(|question| question.id().clone());
-                ResponsePacket::Batch(answers.map(|id| Response { id, payload: payload.clone() }).collect())
-            }
-        },
+    let mut answers = packet.into_frames().into_iter().map(super::frame::Frame::into_response);
+    let RequestPacket::Batch(questions) = request else {
+        return answers.next().map_or_else(|| ResponsePacket::Batch(Vec::new()), ResponsePacket::Single);
+    };
+    let mut answers: Vec<Response> = answers.collect();
+    if let [Response { payload: payload @ ResponsePayload::Failure(_), .. }] = answers.as_slice() {
+        let of_all =
+            |question: &SerializedRequest| Response { id: question.id().clone(), payload: payload.clone() };
+        answers = questions.iter().map(of_all).collect();
     }
+    ResponsePacket::Batch(answers)
 }
 
 async fn read(response: &mut reqwest::Response, limit: usize) -> Result<Vec<u8>, WireError> {
@@ -163,6 +159,7 @@ fn parse_retry_after(value: &str, clock: &dyn Clock) -> Option<Duration> {
 
 /// The whole chain of causes, since the outermost only says that sending failed, and without the URL.
 fn broken(error: reqwest::Error) -> WireError {
+    let absent = error.is_connect() || error.is_timeout();
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -173,7 +170,7 @@ fn broken(error: reqwest::Error) -> WireError {
         }
         cause = error.source();
     }
-    WireError::Broken(words)
+    if absent { WireError::Absent(words) } else { WireError::Broken(words) }
 }
 
 impl Service<RequestPacket> for HttpTransport {

@@ -20,6 +20,7 @@
 //! - No log passes that lies outside the question or contradicts itself.
 //! - Nothing reconnects by itself below [`Node`]: a lost connection is always noticed here.
 
+mod batches;
 mod choice;
 mod classify;
 mod coherence;
@@ -31,8 +32,10 @@ mod fault;
 mod feed;
 mod frame;
 mod health;
+mod history;
 mod http;
 mod latency;
+mod learner;
 mod limits;
 mod link;
 mod node;
@@ -41,6 +44,7 @@ mod pool;
 mod probe;
 mod proof;
 mod questions;
+mod ranges;
 mod receipts;
 mod score;
 mod session;

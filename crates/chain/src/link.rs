@@ -210,7 +210,7 @@ impl<C: PubSubConnect> PubSubConnect for Once<C> {
 }
 
 pub(crate) fn too_slow(timeout: Duration) -> Fault {
-    Fault::Unavailable(format!("no answer within {} s", timeout.as_secs_f64()))
+    Fault::Silent(format!("no answer within {} s", timeout.as_secs_f64()))
 }
 
 fn fault(method: &str, error: TransportError, ending: &Ending) -> Fault {
@@ -235,12 +235,13 @@ fn fault(method: &str, error: TransportError, ending: &Ending) -> Fault {
 fn wire_fault(method: &str, error: &WireError) -> Fault {
     match error {
         WireError::Broken(detail) => Fault::Unavailable(detail.clone()),
+        WireError::Absent(detail) => Fault::Silent(detail.clone()),
         WireError::Http(http) => classify_http(method, http),
         WireError::NotJsonRpc(detail) => Fault::NotJsonRpc(detail.clone()),
         // The same size at another status says the same thing.
         WireError::TooLarge(_) => match classify_http(method, &TOO_LARGE) {
             Fault::RangeTooLarge { suggested_blocks, .. } => {
-                Fault::RangeTooLarge { detail: error.to_string(), suggested_blocks }
+                Fault::RangeTooLarge { detail: error.to_string(), suggested_blocks, lasting: false }
             }
             _ => Fault::Unavailable(error.to_string()),
         },

@@ -19,7 +19,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use domain::{
     BlockReceipts, BlockRef, ChainClient, ChainError, ChainId, Clock, Header, Heads, LogFilter, LogQuery,
-    ProviderStatus, Providers, RawLog, Wake,
+    ProviderStatus, Providers, RawLog, UrlLimits, Wake,
 };
 use futures::{FutureExt as _, future::join_all};
 use tokio::task::{AbortHandle, JoinSet};
@@ -30,6 +30,7 @@ use crate::{
     error::ConnectError,
     fault::Fault,
     feed::Feed,
+    history::Era,
     pool::Pool,
     questions::{BY_HASH, BY_NUMBER, CALL, CHAIN_ID, LOGS, RECEIPT},
     receipts::BLOCK_RECEIPTS,
@@ -286,6 +287,21 @@ impl Providers for Node {
         self.blame(self.choice.pinned(), lie);
     }
 
+    fn range_limit(&self) -> Option<u64> {
+        self.upstream().ranges().limit()
+    }
+
+    fn limits(&self) -> Vec<UrlLimits> {
+        self.pool.upstreams.iter().map(Upstream::limits).collect()
+    }
+
+    fn recall(&self, limits: &[UrlLimits]) {
+        for upstream in &self.pool.upstreams {
+            let key = upstream.endpoint.key();
+            limits.iter().filter(|limits| limits.key == key).for_each(|limits| upstream.recall(limits));
+        }
+    }
+
     fn providers(&self) -> Vec<ProviderStatus> {
         self.pool.statuses(self.choice.pinned())
     }
@@ -332,23 +348,27 @@ impl ChainClient for Node {
     }
 
     async fn receipts(&self, block: BlockRef) -> Result<Option<BlockReceipts>, ChainError> {
-        let turn = self.put(BLOCK_RECEIPTS, Where::Here, |url| url.receipts(block).boxed()).await;
+        let (era, ask) = (Some(Era::block(block.number)), |url| Upstream::receipts(url, block).boxed());
+        let turn = self.put_to_history(BLOCK_RECEIPTS, Where::Here, era, ask).await;
         self.conclude(turn, BLOCK_RECEIPTS, || format!("{} ({})", block.number, block.hash))
     }
 
     async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, ChainError> {
-        let turn = self.put(BY_NUMBER, Where::Anywhere, |url| url.headers_by_number(numbers).boxed()).await;
+        let (era, ask) = (Era::headers(numbers), |url| Upstream::headers_by_number(url, numbers).boxed());
+        let turn = self.put_to_history(BY_NUMBER, Where::Anywhere, era, ask).await;
         self.conclude(turn, BY_NUMBER, || format!("{numbers:?}"))
     }
 
     async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, ChainError> {
-        let turn = self.put(BY_HASH, Where::Anywhere, |url| url.header_by_hash(hash).boxed()).await;
+        let ask = |url| Upstream::header_by_hash(url, hash).boxed();
+        let turn = self.put_to_history(BY_HASH, Where::Anywhere, None, ask).await;
         self.conclude(turn, BY_HASH, || hash.to_string())
     }
 
     async fn logs(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, ChainError> {
         let place = if matches!(query, LogQuery::Block(_)) { Where::Anywhere } else { Where::Here };
-        let turn = self.put(LOGS, place, |url| url.logs(query, filter).boxed()).await;
+        let ask = |url| Upstream::logs(url, query, filter).boxed();
+        let turn = self.put_to_history(LOGS, place, Some(Era::of(query)), ask).await;
         self.conclude(turn, LOGS, || match query {
             LogQuery::Block(block) => format!("{} ({})", block.number, block.hash),
             LogQuery::Range { from, to } => format!("{from} to {to}"),
@@ -356,7 +376,8 @@ impl ChainClient for Node {
     }
 
     async fn transaction_logs(&self, tx_hash: B256) -> Result<Option<Vec<RawLog>>, ChainError> {
-        let turn = self.put(RECEIPT, Where::Here, |url| url.transaction_logs(tx_hash).boxed()).await;
+        let ask = |url| Upstream::transaction_logs(url, tx_hash).boxed();
+        let turn = self.put_to_history(RECEIPT, Where::Here, None, ask).await;
         self.conclude(turn, RECEIPT, || format!("of transaction {tx_hash}"))
     }
 

@@ -98,6 +98,7 @@ impl Upstream {
         if matches!(query, LogQuery::Range { from, to } if from > to) {
             return Ok(Vec::new());
         }
+        self.check_range(query)?;
         let parts = split(filter, self.shared.config.max_addresses);
         let answers = try_join_all(parts.iter().map(|part| self.logs_of_part(query, part))).await?;
         let mut answers = answers.into_iter();
@@ -107,16 +108,17 @@ impl Upstream {
         Ok(logs)
     }
 
-    async fn logs_of_part(&self, query: LogQuery, filter: &LogFilter) -> Result<Vec<RawLog>, Fault> {
+    /// The logs of a filter that fits into one question.
+    pub(crate) async fn ask_for_logs(
+        &self,
+        query: LogQuery,
+        filter: &LogFilter,
+    ) -> Result<Vec<RawLog>, Fault> {
         let answer = match self.request(LOGS, json!([log_params(Some(query), filter)])).await {
             // A suggestion of as many blocks as were asked for, or more, helps nobody.
-            Err(Fault::RangeTooLarge { detail, suggested_blocks }) => {
-                let asked = match query {
-                    LogQuery::Block(_) => 1,
-                    LogQuery::Range { from, to } => (to - from).saturating_add(1),
-                };
-                let suggested_blocks = suggested_blocks.filter(|blocks| *blocks < asked);
-                return Err(Fault::RangeTooLarge { detail, suggested_blocks });
+            Err(Fault::RangeTooLarge { detail, suggested_blocks, lasting }) => {
+                let suggested_blocks = suggested_blocks.filter(|suggested| *suggested < blocks(query));
+                return Err(Fault::RangeTooLarge { detail, suggested_blocks, lasting });
             }
             answer => answer?,
         };
@@ -160,6 +162,14 @@ impl Upstream {
         // Old nodes know the input only as `data`.
         let answer = self.request(CALL, json!([{ "to": to, "data": input }, "latest"])).await?;
         wire::read::<Hex>(&answer).map(|bytes| bytes.0).map_err(Fault::Incoherent)
+    }
+}
+
+/// How many blocks a question spans.
+pub(crate) const fn blocks(query: LogQuery) -> u64 {
+    match query {
+        LogQuery::Block(_) => 1,
+        LogQuery::Range { from, to } => to.saturating_sub(from).saturating_add(1),
     }
 }
 

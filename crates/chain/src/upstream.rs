@@ -1,16 +1,13 @@
 //! Owns one URL at work: its link, opened when it is needed and dropped when it has ended, the limits on requests, their
-//! times, and the URL's health.
+//! times, what was learned of it, and the URL's health.
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU8},
     time::{Duration, Instant},
 };
 
-use domain::{ChainError, ChainId};
+use domain::{ChainError, ChainId, UrlLimits};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json, value::RawValue};
 
@@ -18,6 +15,8 @@ use crate::{
     endpoint::Endpoint,
     fault::Fault,
     health::{FeedState, Health, UrlStatus},
+    history::Pruned,
+    learner::Learner,
     limits::{PATIENCE, TIMEOUTS_MAX},
     link::{Link, too_slow},
     pace::Gate,
@@ -28,11 +27,6 @@ use crate::{
     wire::{self, Quantity},
 };
 
-// Whether a URL takes batches.
-const UNKNOWN: u8 = 0;
-const TAKEN: u8 = 1;
-const REFUSED: u8 = 2;
-
 /// One URL.
 pub(crate) struct Upstream {
     /// Its place in the configuration.
@@ -42,10 +36,13 @@ pub(crate) struct Upstream {
     pub(crate) gate: Gate,
     /// Before it is asked the same again.
     pub(crate) pause: Pause,
-    /// Whether it takes batches, once that is known.
-    batches: AtomicU8,
+    // How many questions it takes in one message, and blocks in one range.
+    batches: Mutex<Learner>,
+    ranges: Mutex<Learner>,
     /// The form in which it takes the question for a block's receipts.
     pub(crate) receipts_form: AtomicU8,
+    /// What it has let go of.
+    pruned: Mutex<Pruned>,
     // Held while connecting, so that all who wait for a connection get the same one.
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     health: Mutex<Health>,
@@ -59,8 +56,10 @@ impl Upstream {
             shared: Arc::clone(shared),
             gate: Gate::new(shared.config.max_concurrent_calls),
             pause: Pause::default(),
-            batches: AtomicU8::new(UNKNOWN),
+            batches: Mutex::new(Learner::new()),
+            ranges: Mutex::new(Learner::new()),
             receipts_form: AtomicU8::new(0),
+            pruned: Mutex::default(),
             link: tokio::sync::Mutex::default(),
             health: Mutex::default(),
         }
@@ -68,6 +67,44 @@ impl Upstream {
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many questions it takes in one message.
+    pub(crate) fn batches(&self) -> MutexGuard<'_, Learner> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many blocks it takes in one range.
+    pub(crate) fn ranges(&self) -> MutexGuard<'_, Learner> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its recent errors, each counting less with time.
+    pub(crate) fn recent_blame(&self) -> f64 {
+        self.health().standing.blame(self.shared.clock.now())
+    }
+
+    /// What was learned of both.
+    pub(crate) fn limits(&self) -> UrlLimits {
+        UrlLimits {
+            key: self.endpoint.key(),
+            url: self.endpoint.redacted().to_owned(),
+            range: self.ranges().learned(),
+            batch: self.batches().learned(),
+        }
+    }
+
+    /// Takes up what was learned of both before, where nothing was learned since.
+    pub(crate) fn recall(&self, limits: &UrlLimits) {
+        for (mut learner, learned) in [(self.ranges(), limits.range), (self.batches(), limits.batch)] {
+            if let Some(learned) = learned.filter(|_| learner.limit().is_none()) {
+                learner.recall(learned);
+            }
+        }
+    }
+
+    pub(crate) fn pruned(&self) -> MutexGuard<'_, Pruned> {
+        self.pruned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open connection; opens it, and checks what it serves, where there is none.
@@ -101,59 +138,6 @@ impl Upstream {
         let result = self.timed(method, &link, link.request(method, params)).await;
         self.drop_if_spoilt(&link).await;
         result
-    }
-
-    /// Several requests of one method, in batches; the answers in the order of the questions.
-    pub(crate) async fn requests(
-        &self,
-        method: &'static str,
-        params: &[Json],
-    ) -> Result<Vec<Result<Box<RawValue>, Fault>>, Fault> {
-        let max_batch = self.shared.config.max_batch.max(1);
-        let state = self.batches.load(Ordering::Relaxed);
-        if state != UNKNOWN || params.len() == 1 || max_batch == 1 {
-            return self.in_chunks(method, params, if state == REFUSED { 1 } else { max_batch }).await;
-        }
-        let together = self.in_chunks(method, params, max_batch).await;
-        if !refuses_batches(&together) {
-            if together.as_ref().is_ok_and(|answers| answers.iter().any(Result::is_ok)) {
-                self.batches.store(TAKEN, Ordering::Relaxed);
-            }
-            return together;
-        }
-        // It may be the batch that is refused, or what is in it: one by one it shows.
-        let singly = self.in_chunks(method, params, 1).await?;
-        if singly.iter().any(Result::is_ok) {
-            self.batches.store(REFUSED, Ordering::Relaxed);
-            let url = self.endpoint.redacted();
-            tracing::info!(chain = %self.shared.config.chain, url, "the node takes no batches: it is asked one by one");
-        }
-        Ok(singly)
-    }
-
-    async fn in_chunks(
-        &self,
-        method: &'static str,
-        params: &[Json],
-        max_batch: usize,
-    ) -> Result<Vec<Result<Box<RawValue>, Fault>>, Fault> {
-        let link = self.link().await?;
-        let mut answers = Vec::with_capacity(params.len());
-        for chunk in params.chunks(max_batch) {
-            let result = match chunk {
-                [params] => match self.timed(method, &link, link.request(method, params.clone())).await {
-                    // What ends a batch ends a single question too.
-                    Err(fault @ (Fault::Unavailable(_) | Fault::NotJsonRpc(_) | Fault::Denied(_))) => {
-                        Err(fault)
-                    }
-                    answer => Ok(vec![answer]),
-                },
-                chunk => self.timed(method, &link, link.batch(method, chunk)).await,
-            };
-            self.drop_if_spoilt(&link).await;
-            answers.extend(result?);
-        }
-        Ok(answers)
     }
 
     /// Runs one exchange within the limits, and takes its time.
@@ -193,7 +177,7 @@ impl Upstream {
     }
 
     /// A socket that ended, or that leaves requests unanswered, is not used again.
-    async fn drop_if_spoilt(&self, link: &Arc<Link>) {
+    pub(crate) async fn drop_if_spoilt(&self, link: &Arc<Link>) {
         let silent = self.endpoint.can_subscribe() && self.health().timeouts >= TIMEOUTS_MAX;
         if silent || link.is_over() {
             self.health().timeouts = 0;
@@ -291,11 +275,6 @@ impl Upstream {
         self.health().standing.quarantined_for(now).is_some()
     }
 
-    /// Whether it answers several questions in one message, as far as is known.
-    pub(crate) fn takes_batches(&self) -> bool {
-        self.batches.load(Ordering::Relaxed) != REFUSED
-    }
-
     /// Whether it may announce heads and logs.
     pub(crate) fn can_announce(&self, now: Timestamp) -> bool {
         self.endpoint.can_subscribe() && self.health().may_subscribe(now)
@@ -315,18 +294,6 @@ impl Upstream {
 
     pub(crate) fn set_feed(&self, feed: FeedState) {
         self.health().feed = feed;
-    }
-}
-
-/// Whether an answer to a batch may mean that no batch is welcome.
-fn refuses_batches(answers: &Result<Vec<Result<Box<RawValue>, Fault>>, Fault>) -> bool {
-    match answers {
-        Ok(answers) => {
-            answers.iter().all(|answer| matches!(answer, Err(Fault::Refused(_) | Fault::Unsupported(_))))
-        }
-        Err(Fault::Refused(_) | Fault::NotJsonRpc(_)) => true,
-        Err(Fault::Unavailable(detail)) => detail.starts_with("HTTP 4"),
-        Err(_) => false,
     }
 }
 

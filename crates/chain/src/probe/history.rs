@@ -12,19 +12,19 @@ use crate::fault::Fault;
 pub enum History {
     /// Nothing is missing.
     Whole,
-    /// It has those of one block and lacks those of an earlier one; between them nobody looked.
+    /// It has those of one block and lacks those of the one before, or of an earlier one where looking ended there.
     Since {
-        /// A block whose logs it has.
+        /// The oldest block whose logs it was found to have.
         has: u64,
-        /// A block whose logs it has not.
+        /// The newest block whose logs it was found to lack.
         lacks: u64,
         /// What it said of the latter.
         why: String,
     },
 }
 
-/// How many blocks are looked at, with two questions each.
-const LOOKS: u32 = 6;
+/// How many blocks are looked at, with two questions each: enough to halve any chain down to a block.
+const LOOKS: u32 = 40;
 
 /// How many of them are to find one that lacks its logs.
 const FIRST_LOOKS: u32 = 3;

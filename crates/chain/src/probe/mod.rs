@@ -1,5 +1,5 @@
-//! Owns the examination of one URL for `doctor`: what serves there, and what it can do. About thirty questions, one after
-//! the other.
+//! Owns the examination of one URL for `doctor`: what serves there, and what it can do. Some dozens of questions, one
+//! after the other.
 
 mod history;
 mod limits;
@@ -7,7 +7,7 @@ mod limits;
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
-use domain::{ChainId, ChainName, Clock, Header, LogFilter, LogQuery, Proof};
+use domain::{ChainId, ChainName, Clock, Header, LogFilter, LogQuery, Proof, UrlLimits};
 use serde_json::{Value as Json, json, value::RawValue};
 
 use crate::{
@@ -60,8 +60,8 @@ pub struct Probe {
     pub latest_age: Duration,
     /// How far the newest block's timestamp is in the future.
     pub latest_ahead: Duration,
-    /// Several questions in one message.
-    pub batches: Ability,
+    /// How many questions may be in one message.
+    pub batches: Limit,
     /// `eth_subscribe` to heads and to logs.
     pub subscriptions: Ability,
     /// The tag `safe`.
@@ -78,6 +78,8 @@ pub struct Probe {
     pub result_limit: Limit,
     /// `eth_getBlockReceipts`, and what they prove.
     pub receipts: Receipts,
+    /// How much it takes at once, for the store to keep.
+    pub limits: UrlLimits,
 }
 
 /// Examines one URL.
@@ -125,7 +127,16 @@ impl Examination<'_> {
         let age = clock.now().as_second().saturating_sub(made_at);
         let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         let (batches, receipts) = self.batches_and_receipts(chain_id, &latest).await;
+        let history = self.history(&latest).await;
+        let oldest = if let History::Since { has, .. } = history { has } else { 0 };
+        let range_limit = self.range_limit(&latest, oldest).await;
         Ok(Probe {
+            limits: UrlLimits {
+                key: self.endpoint.key(),
+                url: self.endpoint.redacted().to_owned(),
+                range: range_limit.learned(),
+                batch: batches.learned(),
+            },
             url: self.endpoint.redacted().to_owned(),
             chain_id,
             client_version: version.and_then(|version| wire::read(&version).ok()),
@@ -137,8 +148,8 @@ impl Examination<'_> {
             safe: self.ability(self.header("safe").await),
             finalized: self.ability(self.header("finalized").await),
             logs_by_hash: self.ability(self.logs_by_hash(&latest).await),
-            history: self.history(&latest).await,
-            range_limit: self.range_limit(&latest).await,
+            history,
+            range_limit,
             result_limit: self.result_limit(&latest).await,
             receipts,
         })
@@ -185,21 +196,17 @@ impl Examination<'_> {
     }
 
     /// As the rooms will ask for them.
-    async fn batches_and_receipts(&self, chain_id: ChainId, latest: &Header) -> (Ability, Receipts) {
+    async fn batches_and_receipts(&self, chain_id: ChainId, latest: &Header) -> (Limit, Receipts) {
         let config = NodeConfig {
             request_timeout: self.timeout,
             ..NodeConfig::new(self.chain.clone(), chain_id, vec![self.given.to_owned()])
         };
         let pool = match Pool::new(config, Arc::clone(self.clock)) {
             Ok(pool) => pool,
-            Err(error) => return (Ability::No(error.to_string()), Receipts::No(error.to_string())),
+            Err(error) => return (Limit::Nothing(error.to_string()), Receipts::No(error.to_string())),
         };
         let upstream = &pool.upstreams[0];
-        let batches = match upstream.heads().await {
-            Ok(_) if upstream.takes_batches() => Ability::Yes,
-            Ok(_) => Ability::No("it answers only single questions".to_owned()),
-            Err(fault) => Ability::No(self.endpoint.clean(&fault.detail())),
-        };
+        let batches = self.batch_limit(upstream, latest).await;
         let receipts = match Box::pin(upstream.receipts(latest.block)).await {
             Ok(Some(receipts)) => match receipts.proof {
                 Proof::Root => Receipts::Prove,

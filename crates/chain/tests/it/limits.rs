@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::Bytes;
-use domain::{ChainClient, ChainError, LogFilter, LogQuery};
+use domain::{ChainClient, ChainError, LogFilter, LogQuery, Providers};
 use serde_json::json;
 use testkit::scripted_node::{LogSpec, Reply, ScriptedNode};
 
@@ -36,21 +36,34 @@ async fn an_error_under_http_200_is_an_error() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_range_that_is_too_large_comes_with_a_suggestion_that_can_be_used() -> anyhow::Result<()> {
-    for (scripted, node) in [scripted().await?, scripted_http().await?] {
-        for (text, expected) in [
-            ("query returned more than 10000 results. Try with this block range [0x1, 0x10].", Some(16)),
-            ("eth_getLogs is limited to a 1,000 range", Some(1_000)),
-            // As many as were asked for, and were refused.
-            ("eth_getLogs is limited to a 10,000 range", None),
-            ("Log response size exceeded. this block range should work: [0x10, 0xf]", None),
-            ("block range is too wide", None),
-        ] {
+    for (text, expected) in [
+        ("query returned more than 10000 results. Try with this block range [0x1, 0x10].", Some(16)),
+        ("eth_getLogs is limited to a 1,000 range", Some(1_000)),
+        // As many as were asked for, and were refused.
+        ("eth_getLogs is limited to a 10,000 range", None),
+        ("Log response size exceeded. this block range should work: [0x10, 0xf]", None),
+        ("block range is too wide", None),
+    ] {
+        for (scripted, node) in [scripted().await?, scripted_http().await?] {
             scripted.next("eth_getLogs", Reply::error(-32005, text));
             let error = node.logs(RANGE, &LogFilter::default()).await.unwrap_err();
             let ChainError::RangeTooLarge { suggested_blocks, .. } = error else { panic!("{text}: {error}") };
             assert_eq!(suggested_blocks, expected, "{text}");
+            assert!(node.status()[0].healthy, "a refused range is no fault of the node");
         }
-        assert!(node.status()[0].healthy, "a refused range is no fault of the node");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_in_some_blocks_is_no_limit_on_the_number_of_others() -> anyhow::Result<()> {
+    let (scripted, node) = scripted_http().await?;
+    for text in ["query returned more than 10000 results", "Log response size exceeded"] {
+        scripted.next("eth_getLogs", Reply::error(-32005, text));
+        let error = node.logs(RANGE, &LogFilter::default()).await.unwrap_err();
+        assert!(matches!(error, ChainError::RangeTooLarge { .. }), "{error}");
+        assert_eq!((node.range_limit(), node.limits()[0].range), (None, None));
+        node.logs(RANGE, &LogFilter::default()).await?;
     }
     Ok(())
 }

@@ -2,14 +2,18 @@
 //! do.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping it")]
 
+mod batches;
 mod conformance;
+mod envelopes;
 mod heads;
+mod history;
 mod lies;
 mod lifecycle;
 mod limits;
 mod probing;
 mod prompt;
 mod providers;
+mod ranges;
 mod rates;
 mod receipts;
 mod traps;

@@ -227,7 +227,8 @@ impl ScriptedChain {
     }
 
     fn by_hash(&self, hash: &Json) -> Option<&ScriptedBlock> {
-        self.blocks.iter().find(|block| json!(block.block.hash) == *hash)
+        let hash: B256 = hash.as_str()?.parse().ok()?;
+        self.blocks.iter().find(|block| block.block.hash == hash)
     }
 
     /// What a sound node of this chain says.

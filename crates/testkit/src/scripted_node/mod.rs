@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{mpsc, watch};
 
 pub use chain::{LogSpec, ScriptedBlock, ScriptedChain};
-pub use script::{Batches, Call, Reply};
+pub use script::{Batches, Call, Ids, Reply};
 
 use crate::loopback::Loopback;
 
@@ -49,6 +49,7 @@ struct Inner {
     next: HashMap<String, VecDeque<Reply>>,
     interference: Option<Interference>,
     batches: Batches,
+    ids: Ids,
     refuse_websockets: Option<u16>,
     calls: Vec<Call>,
     connections: HashMap<u64, mpsc::UnboundedSender<Outgoing>>,
@@ -82,6 +83,7 @@ impl ScriptedNode {
                 next: HashMap::new(),
                 interference: None,
                 batches: Batches::InOrder,
+                ids: Ids::AsAsked,
                 refuse_websockets: None,
                 calls: Vec::new(),
                 connections: HashMap::new(),
@@ -147,6 +149,11 @@ impl ScriptedNode {
     /// Answers batches over HTTP so from now on.
     pub fn batches(&self, batches: Batches) {
         self.state.lock().batches = batches;
+    }
+
+    /// Writes the ids of answers so from now on.
+    pub fn ids(&self, ids: Ids) {
+        self.state.lock().ids = ids;
     }
 
     /// Answers WebSocket handshakes with an HTTP status; `None` opens them again.
@@ -291,6 +298,16 @@ impl State {
         drop(inner);
         self.changed();
         reply
+    }
+
+    pub(crate) fn id_shape(&self) -> Ids {
+        self.lock().ids
+    }
+
+    /// Takes note of a call that is not answered by its method.
+    pub(crate) fn note(&self, call: &Call) {
+        self.lock().calls.push(call.clone());
+        self.changed();
     }
 
     /// What the node says to one call. `connection` is the WebSocket that it came on.

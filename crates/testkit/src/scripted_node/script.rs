@@ -58,8 +58,37 @@ impl Reply {
     }
 }
 
+/// How a node writes the ids of its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// As they were asked.
+    AsAsked,
+    /// As strings.
+    Strings,
+    /// As strings in hexadecimal.
+    Hex,
+    /// As floats.
+    Floats,
+    /// Not at all.
+    Null,
+}
+
+impl Ids {
+    pub(super) fn write(self, id: &Json) -> Json {
+        let number = id.as_u64().unwrap_or_default();
+        match self {
+            Self::AsAsked => id.clone(),
+            Self::Strings => number.to_string().into(),
+            Self::Hex => format!("0x{number:x}").into(),
+            #[expect(clippy::cast_precision_loss, reason = "the ids of a test are small")]
+            Self::Floats => (number as f64).into(),
+            Self::Null => Json::Null,
+        }
+    }
+}
+
 /// How batches over HTTP are answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Batches {
     /// In the order of the questions.
     InOrder,
@@ -67,6 +96,9 @@ pub enum Batches {
     Reversed,
     /// Only so many of the answers.
     Partial(usize),
+    /// In the order of the questions, up to so many of them; more are refused so: an error as one object without an id, an
+    /// HTTP status, or any text.
+    AtMost(usize, Reply),
     /// With one error for all.
     Refused {
         /// Its code.

@@ -64,7 +64,7 @@ struct Closed;
 
 fn answer_frame(state: &State, connection: u64, text: &str) -> Result<Option<String>, Closed> {
     let Ok(request) = serde_json::from_str::<Json>(text) else { return Ok(None) };
-    let call = call(&request, 1);
+    let call = call(&request, 1, state);
     match state.reply(&call, Some(connection)) {
         Reply::Silence => Ok(None),
         Reply::Close => Err(Closed),
@@ -80,8 +80,8 @@ async fn http(mut stream: TcpStream, state: &State) -> io::Result<()> {
     while let Some(body) = read_body(&mut stream).await? {
         let request: Json = serde_json::from_slice(&body).unwrap_or_default();
         let calls: Vec<Call> = match &request {
-            Json::Array(requests) => requests.iter().map(|one| call(one, requests.len())).collect(),
-            request => vec![call(request, 1)],
+            Json::Array(requests) => requests.iter().map(|one| call(one, requests.len(), state)).collect(),
+            request => vec![call(request, 1, state)],
         };
         if let Some(reply) = state.interference(&calls) {
             if !say(&mut stream, &calls, reply).await? {
@@ -101,7 +101,7 @@ async fn http(mut stream: TcpStream, state: &State) -> io::Result<()> {
 }
 
 async fn single(stream: &mut TcpStream, state: &State, request: &Json) -> io::Result<bool> {
-    let call = call(request, 1);
+    let call = call(request, 1, state);
     let reply = state.reply(&call, None);
     say(stream, &[call], reply).await
 }
@@ -125,8 +125,14 @@ async fn say(stream: &mut TcpStream, calls: &[Call], reply: Reply) -> io::Result
 
 async fn batch(stream: &mut TcpStream, state: &State, requests: &[Json]) -> io::Result<bool> {
     let mut answers = Vec::with_capacity(requests.len());
+    let shape = state.batch_shape();
+    if let Batches::AtMost(most, refusal) = &shape
+        && requests.len() > *most
+    {
+        return refuse(stream, state, requests, refusal.clone()).await;
+    }
     for request in requests {
-        let call = call(request, requests.len());
+        let call = call(request, requests.len(), state);
         match state.reply(&call, None) {
             Reply::Close => return Ok(false),
             Reply::Http { status, headers, body } => {
@@ -137,8 +143,8 @@ async fn batch(stream: &mut TcpStream, state: &State, requests: &[Json]) -> io::
             reply => answers.extend(envelope(&call, reply)),
         }
     }
-    let body = match state.batch_shape() {
-        Batches::InOrder => Json::Array(answers),
+    let body = match shape {
+        Batches::InOrder | Batches::AtMost(..) => Json::Array(answers),
         Batches::Reversed => {
             answers.reverse();
             Json::Array(answers)
@@ -154,13 +160,37 @@ async fn batch(stream: &mut TcpStream, state: &State, requests: &[Json]) -> io::
     respond(stream, 200, &[], body.to_string().as_bytes()).await.map(|()| true)
 }
 
+async fn refuse(
+    stream: &mut TcpStream,
+    state: &State,
+    requests: &[Json],
+    refusal: Reply,
+) -> io::Result<bool> {
+    for request in requests {
+        state.note(&call(request, requests.len(), state));
+    }
+    let (status, headers, body) = match refusal {
+        Reply::Http { status, headers, body } => (status, headers, body),
+        Reply::Error { code, message, .. } => {
+            let error =
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
+            (200, Vec::new(), error.to_string())
+        }
+        Reply::Result(result) => (200, Vec::new(), result.to_string()),
+        Reply::Raw(body) => (200, Vec::new(), body),
+        Reply::Silence => std::future::pending().await,
+        Reply::Close => return Ok(false),
+    };
+    respond(stream, status, &headers, body.as_bytes()).await.map(|()| true)
+}
+
 // ------------------------------------------------------------------------------------------------- JSON-RPC
 
-fn call(request: &Json, batch: usize) -> Call {
+fn call(request: &Json, batch: usize, state: &State) -> Call {
     Call {
         method: request["method"].as_str().unwrap_or_default().to_owned(),
         params: request["params"].clone(),
-        id: request["id"].clone(),
+        id: state.id_shape().write(&request["id"]),
         batch,
     }
 }
