@@ -4,14 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{B256, keccak256};
-use domain::{
-    Catalog, ChainClient, ChainError, ChainId, Content, Contract, Event, EventSchema, Header, LogQuery,
-    Origin, Proof, RawLog,
-};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use store::{AuditMethod, AuditRow, Child, ContractCursor, EventKey, Repair, StoredEvent};
+use domain::{Catalog, ChainId, Content, Contract, Event, EventSchema, Origin, RawLog};
+use store::{AuditMethod, AuditRow, Child, ContractCursor, EventKey, Repair, StoredEvent, Unproved};
 
-use super::{Ingest, source::logs_from};
+use super::{
+    Ingest,
+    truth::{Patience, Truth},
+};
 use crate::RoomError;
 
 /// How many blocks one piece of an audit spans at most.
@@ -31,6 +30,8 @@ pub struct Audited {
     pub method: AuditMethod,
     /// Who told, as a redacted URL.
     pub provider: String,
+    /// The blocks that no receipts prove, though the node gives receipts.
+    pub unproved: Vec<Unproved>,
     /// How many events were compared.
     pub compared: u64,
     /// Events that the store lacks.
@@ -48,13 +49,6 @@ impl Audited {
     pub const fn is_clean(&self) -> bool {
         self.missing.is_empty() && self.extra.is_empty() && self.different.is_empty()
     }
-}
-
-/// The logs of some blocks, as an audit trusts them.
-struct Truth {
-    logs: Vec<RawLog>,
-    method: AuditMethod,
-    provider: String,
 }
 
 /// The set of a chain's contracts that an audit is about, as a text that changes with them.
@@ -96,9 +90,28 @@ impl Ingest {
     /// # Errors
     /// See [`RoomError`]; doing it again is harmless.
     pub async fn audit(&mut self, from: u64, to: u64, repair: bool) -> Result<Audited, RoomError> {
+        self.audit_with(from, to, repair, Patience::Strict).await
+    }
+
+    /// Reads one final block again, by its logs where its receipts cannot be had for whatever reason.
+    ///
+    /// # Errors
+    /// See [`RoomError`]; doing it again is harmless.
+    pub async fn audit_somehow(&mut self, block: u64, repair: bool) -> Result<Audited, RoomError> {
+        self.audit_with(block, block, repair, Patience::AnyWay).await
+    }
+
+    async fn audit_with(
+        &mut self,
+        from: u64,
+        to: u64,
+        repair: bool,
+        patience: Patience,
+    ) -> Result<Audited, RoomError> {
+        self.recall_limits().await?;
         let to = to.min(from + AUDIT_BLOCKS_MAX - 1);
         let headers = self.whole_run(from, to).await?;
-        let truth = self.truth(&headers).await?;
+        let truth = self.truth(&headers, patience).await?;
         let times: HashMap<_, _> =
             headers.iter().map(|header| (header.block.number, header.timestamp)).collect();
         let time = |log: &RawLog| times.get(&log.block.number).copied();
@@ -115,9 +128,12 @@ impl Ingest {
         // Nothing is said of blocks that a contract is yet to be read in.
         if self.is_whole(from, to) {
             self.deps.store.note_audit(&self.row(&audited)).await?;
+            let (blocks, now) = ((from, to), self.deps.clock.now());
+            self.deps.store.note_unproved(self.config.chain, blocks, &audited.unproved, now).await?;
             domain::crash_point!("audit.noted");
         }
         self.report(&audited);
+        self.keep_limits().await?;
         Ok(audited)
     }
 
@@ -160,47 +176,6 @@ impl Ingest {
         };
         let address = contract.addresses.is_empty() || contract.addresses.contains(&event.address);
         address && contract.events.iter().any(kind)
-    }
-
-    // By receipts where the node has them, else by another URL's logs, else by the same URL's once more.
-    async fn truth(&self, headers: &[Header]) -> Result<Truth, RoomError> {
-        let client = &self.deps.client;
-        match self.by_receipts(headers).await {
-            Err(RoomError::Chain(ChainError::Unsupported { .. })) => {}
-            truth => return truth,
-        }
-        for other in client.others() {
-            if let Ok(logs) = self.by_hash(other.as_ref(), headers).await {
-                return Ok(Truth { logs, method: AuditMethod::OtherProvider, provider: other.url() });
-            }
-        }
-        let logs = self.by_hash(client.as_ref(), headers).await?;
-        Ok(Truth { logs, method: AuditMethod::SameProvider, provider: client.url() })
-    }
-
-    async fn by_receipts(&self, headers: &[Header]) -> Result<Truth, RoomError> {
-        let client = &self.deps.client;
-        let asked = headers.iter().map(|header| async move {
-            let unknown = || ChainError::UnknownBlock { url: client.url(), block: header.block.to_string() };
-            client.receipts(header.block).await?.ok_or_else(unknown)
-        });
-        let asked: Vec<_> = asked.collect();
-        let blocks: Vec<_> = stream::iter(asked).buffered(self.config.parallel.max(1)).try_collect().await?;
-        let proved = blocks.iter().all(|block| block.proof == Proof::Root);
-        let logs = blocks.into_iter().flat_map(|block| block.logs);
-        let logs = logs.filter(|log| self.filters.iter().any(|filter| filter.matches(log))).collect();
-        let method = if proved { AuditMethod::ReceiptsRoot } else { AuditMethod::ReceiptsWord };
-        Ok(Truth { logs, method, provider: client.url() })
-    }
-
-    async fn by_hash(&self, client: &dyn ChainClient, headers: &[Header]) -> Result<Vec<RawLog>, ChainError> {
-        let asked = headers.iter().map(|header| async move {
-            logs_from(client, LogQuery::Block(header.block), &self.filters).await
-        });
-        let asked: Vec<_> = asked.collect();
-        let logs: Vec<Vec<RawLog>> =
-            stream::iter(asked).buffered(self.config.parallel.max(1)).try_collect().await?;
-        Ok(logs.concat())
     }
 
     async fn stored_between(&self, from: u64, to: u64) -> Result<Vec<StoredEvent>, RoomError> {
@@ -262,6 +237,12 @@ impl Ingest {
         let (chain, label) = (&self.config.name, self.config.name.to_string());
         metrics::counter!("chainbell_audited_blocks_total", "chain" => label.clone())
             .increment(audited.to - audited.from + 1);
+        if let Some(first) = audited.unproved.first() {
+            metrics::counter!("chainbell_audit_unproved_blocks_total", "chain" => label.clone())
+                .increment(audited.unproved.len() as u64);
+            let (block, why) = (first.block, &first.reason);
+            tracing::info!(%chain, block, why, "no receipts prove this block: its logs were compared instead");
+        }
         if audited.is_clean() {
             return;
         }
@@ -297,6 +278,7 @@ fn compare(events: Vec<Event>, stored: Vec<StoredEvent>, truth: &Truth, (from, t
         to,
         method: truth.method,
         provider: truth.provider.clone(),
+        unproved: truth.unproved.clone(),
         compared,
         missing,
         extra,

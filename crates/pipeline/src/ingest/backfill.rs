@@ -31,10 +31,17 @@ struct Piece {
 impl Ingest {
     /// Reads one piece of the past and commits it; what comes after it is read meanwhile.
     pub(super) async fn backfill(&mut self) -> Result<Did, RoomError> {
+        if self.hindrance.rests_for(self.deps.clock.now()).is_some() {
+            return Ok(Did::Idle);
+        }
+        let from = self.next_plan().map(|plan| plan.from);
         let did = self.backfill_piece().await;
-        // What the node has answered beyond a question that failed is not asked for again.
-        if matches!(&did, Err(error) if !matches!(error, RoomError::Chain(_))) {
-            self.ahead.clear();
+        match (&did, from) {
+            // What the node has answered beyond a question that failed is not asked for again.
+            (Err(RoomError::Chain(_)), Some(from)) => self.hindrance.failed(from),
+            (Err(_), _) => self.ahead.clear(),
+            (Ok(Did::Backfilled { .. }), _) | (Ok(_), None) => self.unhinder().await?,
+            _ => {}
         }
         did
     }
@@ -63,7 +70,9 @@ impl Ingest {
             // Whose logs the next ones are depends on the children that are born in these.
             self.range_piece(plan.from, plan.end.min(settled), &plan.names).await?
         } else {
-            self.piece_ahead(&plan, plan.end.min(settled).min(tip.max(plan.from))).await?
+            let end = plan.end.min(settled).min(tip.max(plan.from));
+            let Some(piece) = self.piece_ahead(&plan, end).await? else { return Ok(Did::Awaited) };
+            piece
         };
         self.commit_piece(plan, piece).await
     }
@@ -120,9 +129,9 @@ impl Ingest {
         Some(Plan { from, end, names: together.into_iter().map(|cursor| cursor.name.clone()).collect() })
     }
 
-    // By range, with what comes after it read ahead. All of a piece is of one URL; when the URL in use changes, what was
+    // By range, with what comes after it read ahead; nothing where it is yet to come. All of a piece is of one URL; when the URL in use changes, what was
     // read of the one before is dropped, as it may be out of use for a lie.
-    async fn piece_ahead(&mut self, plan: &Plan, end: u64) -> Result<Piece, RoomError> {
+    async fn piece_ahead(&mut self, plan: &Plan, end: u64) -> Result<Option<Piece>, RoomError> {
         let url = self.deps.client.url();
         let fits = |source: &Arc<Source>| source.url == url && source.names == plan.names;
         if !self.ahead.source().is_some_and(fits) {
@@ -145,10 +154,12 @@ impl Ingest {
             self.ahead.follow(source);
         }
         let began = self.deps.clock.now();
-        let Part { to, content, counts } = self.ahead.take(plan.from, end, &mut self.reach).await?;
+        let patience = self.hindrance.patience;
+        let part = self.ahead.take_within(plan.from, end, &mut self.reach, patience).await?;
         measured(&self.config.name, "wait", self.deps.clock.now().duration_since(began));
+        let Some(Part { to, content, counts }) = part else { return Ok(None) };
         self.count(&counts);
-        Ok(Piece { to, block: None, content, children: Vec::new() })
+        Ok(Some(Piece { to, block: None, content, children: Vec::new() }))
     }
 
     async fn range_piece(&mut self, from: u64, end: u64, names: &[ContractName]) -> Result<Piece, RoomError> {
@@ -195,7 +206,8 @@ impl Ingest {
         filters: &[LogFilter],
     ) -> Result<(u64, Vec<RawLog>), RoomError> {
         loop {
-            let last = to.min(from.saturating_add(self.reach.blocks() - 1));
+            let limit = self.deps.client.range_limit();
+            let last = to.min(from.saturating_add(self.reach.blocks(limit) - 1));
             let blocks = last - from + 1;
             match self.logs(LogQuery::Range { from, to: last }, filters).await {
                 Ok(logs) => {
@@ -204,7 +216,7 @@ impl Ingest {
                 }
                 Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. })) if blocks > 1 => {
                     self.reach.refused(blocks, suggested_blocks);
-                    let blocks = self.reach.blocks();
+                    let blocks = self.reach.blocks(None);
                     tracing::debug!(chain = %self.config.name, range.blocks = blocks, "the node refused a range");
                 }
                 Err(error) => return Err(error),

@@ -33,7 +33,8 @@ impl Ingest {
     // for as long as for one that nobody told of.
     fn patience(&self) -> Duration {
         let lease = self.config.lease.as_ref().map(|lease| lease.term / 3);
-        let patience = lease.unwrap_or(self.config.poll).min(self.config.poll);
+        let past = self.hindrance.rests_for(self.deps.clock.now()).unwrap_or(Duration::MAX);
+        let patience = lease.unwrap_or(self.config.poll).min(self.config.poll).min(past);
         self.wanted_in().map_or(patience, |wait| wait.min(patience))
     }
 

@@ -15,8 +15,10 @@ mod config;
 mod doubt;
 mod follow;
 mod halt;
+mod hindered;
 mod kept;
 mod lease;
+mod limits;
 mod links;
 mod lookout;
 mod note;
@@ -25,12 +27,13 @@ mod recover;
 mod replay;
 mod source;
 mod start;
+mod truth;
 mod wanted;
 mod witness;
 
 use async_trait::async_trait;
 use domain::{
-    BlockRef, Catalog, ChainError, Children, Header, Heads, LogFilter,
+    BlockRef, Catalog, ChainError, Children, Header, Heads, LogFilter, UrlLimits,
     canonical::{Assessment, CanonicalChain},
 };
 use jiff::Timestamp;
@@ -39,6 +42,7 @@ use store::{ContractCursor, Publish};
 use crate::{Progress, Room, RoomError};
 
 use ahead::Ahead;
+use hindered::Hindrance;
 use kept::Kept;
 use reach::Reach;
 use wanted::Wanted;
@@ -80,6 +84,8 @@ pub enum Did {
         /// How many events were in it.
         events: u64,
     },
+    /// Waited for a piece of the past, which is yet to come.
+    Awaited,
     /// Left the chain to the reader that holds its lease.
     StoodBy,
     /// Nothing.
@@ -107,6 +113,9 @@ pub struct Ingest {
     ahead: Ahead,
     // What was answered in a step that did not come to its end.
     kept: Kept,
+    hindrance: Hindrance,
+    // What the store keeps of how much each URL takes at once; nothing before it was asked.
+    limits: Option<Vec<UrlLimits>>,
     witnesses: Witnesses,
     // The head that the node told of, until it is held.
     wanted: Option<Wanted>,
@@ -128,6 +137,8 @@ impl Ingest {
         Self {
             reach: Reach::new(RANGE_FIRST, config.range_max, config.range_logs),
             ahead: Ahead::default(),
+            hindrance: Hindrance::new(),
+            limits: None,
             deps,
             config,
             chain: None,
@@ -163,6 +174,7 @@ impl Ingest {
         if self.halted.is_some() {
             self.reconsider_halt().await?;
         }
+        self.recall_limits().await?;
         self.looked_at = self.deps.clock.now();
         self.deps.client.await_finality(self.awaits_finality());
         let heads = self.deps.client.heads().await?;
@@ -233,7 +245,7 @@ impl Ingest {
             Did::Followed { events, .. } => (events > 0).then(|| self.tip_number()),
             Did::Recovered { .. } => Some(self.tip_number()),
             Did::Backfilled { to, .. } => Some(to),
-            Did::Started { .. } | Did::StoodBy | Did::Idle => None,
+            Did::Started { .. } | Did::Awaited | Did::StoodBy | Did::Idle => None,
         };
         self.unsettled = self.unsettled.max(stored.unwrap_or_default());
     }
@@ -296,11 +308,19 @@ impl Ingest {
 #[async_trait]
 impl Room for Ingest {
     async fn step(&mut self) -> Result<Progress, RoomError> {
+        // A piece of the past that takes its time, or is refused, must not keep the live chain waiting.
+        self.hindrance.hurry();
         let did = if self.should_look().await { self.advance().await } else { self.side_work().await };
-        if did.is_err() {
-            self.look = true;
-        }
-        match did? {
+        self.hindrance.patience = None;
+        let did = match did {
+            Ok(did) => did,
+            Err(error) => {
+                self.look = true;
+                self.bear(error).await?;
+                Did::Idle
+            }
+        };
+        match did {
             Did::Idle | Did::StoodBy => return Ok(Progress::Idle),
             Did::Recovered { depth, orphaned } => {
                 tracing::info!(chain = %self.config.name, reorg.depth = depth, reorg.orphaned = orphaned, "followed a reorg");

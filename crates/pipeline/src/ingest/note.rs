@@ -64,6 +64,6 @@ impl Ingest {
         self.providers_noted_at = now;
         let providers = self.deps.client.providers();
         self.deps.store.note_providers(self.config.chain, &providers, now).await?;
-        Ok(())
+        self.keep_limits().await
     }
 }

@@ -1,8 +1,10 @@
 //! How many blocks one question for a range spans. Owns what was learned of the node's limits and of how many logs come;
 //! must not know who asks. Pure.
 
-/// After so many ranges that were granted, a limit that was met is forgotten: the node, or how dense the logs are, may
-/// have changed.
+use domain::Bound;
+
+/// After so many ranges that were granted, a limit that was met is forgotten at first: the node, or how dense the logs
+/// are, may have changed.
 const LIMIT_LASTS: u32 = 256;
 
 /// The reach of the next range.
@@ -11,10 +13,7 @@ pub(super) struct Reach {
     blocks: u64,
     blocks_max: u64,
     logs_wanted: u64,
-    // The smallest range that was refused lately, and the largest below it that was granted.
-    refused: Option<u64>,
-    granted: u64,
-    granted_since: u32,
+    bound: Bound,
     // Of the newest range that brought any: its blocks and its logs.
     density: Option<(u64, u64)>,
 }
@@ -27,16 +26,14 @@ impl Reach {
             blocks: first.clamp(1, blocks_max),
             blocks_max,
             logs_wanted: logs_wanted.max(1),
-            refused: None,
-            granted: 0,
-            granted_since: 0,
+            bound: Bound::new(LIMIT_LASTS),
             density: None,
         }
     }
 
-    /// How many blocks the next range spans.
-    pub(super) const fn blocks(&self) -> u64 {
-        self.blocks
+    /// How many blocks the next range spans; `limit` is what is known of the URL that is asked.
+    pub(super) fn blocks(&self, limit: Option<u64>) -> u64 {
+        limit.map_or(self.blocks, |limit| self.blocks.min(limit.max(1)))
     }
 
     /// How many logs a range should bring.
@@ -53,44 +50,23 @@ impl Reach {
     /// A range of so many blocks brought so many logs: the next one moves towards the wanted number, at most doubling.
     pub(super) fn granted(&mut self, blocks: u64, logs: u64) {
         self.density = Some((blocks, logs));
-        self.granted = self.granted.max(blocks);
-        self.granted_since = self.granted_since.saturating_add(1);
-        if self.granted_since >= LIMIT_LASTS {
-            self.refused = None;
-        }
+        self.bound.grant(blocks);
         // A short range, as the last of a stretch is, says how dense the logs are and nothing about what is possible.
         let doubled = self.blocks.saturating_mul(2);
         let wanted = match logs {
             0 => doubled,
             logs => (blocks.saturating_mul(self.logs_wanted) / logs).min(doubled),
         };
-        self.blocks = wanted.clamp(1, self.limit());
+        let limit = self.bound.limit().unwrap_or(self.blocks_max);
+        self.blocks = wanted.clamp(1, limit.clamp(1, self.blocks_max));
     }
 
     /// A range of so many blocks was refused, maybe with a suggestion.
     pub(super) fn refused(&mut self, blocks: u64, suggested: Option<u64>) {
-        self.refused = Some(self.refused.map_or(blocks, |refused| refused.min(blocks)));
-        self.granted_since = 0;
-        if self.granted >= blocks {
-            self.granted = 0;
-        }
+        self.bound.refuse(blocks, suggested);
         let suggested = suggested.filter(|suggested| (1..blocks).contains(suggested));
-        if let Some(suggested) = suggested {
-            // It is what the node grants: nothing between it and what was refused is worth a try.
-            self.granted = suggested;
-            self.refused = Some(suggested.saturating_add(1));
-        }
-        let half = (blocks / 2).max(1);
-        let next = if self.granted > half { self.granted } else { half };
+        let next = self.bound.granted_most().max(blocks / 2).max(1);
         self.blocks = suggested.unwrap_or(next).clamp(1, self.blocks_max);
-    }
-
-    // Below a refused range, the middle between it and what was granted, while that is worth a try.
-    fn limit(&self) -> u64 {
-        let Some(refused) = self.refused else { return self.blocks_max };
-        let room = refused.saturating_sub(self.granted);
-        let limit = if room > refused / 8 { self.granted + room / 2 } else { self.granted };
-        limit.clamp(1, self.blocks_max)
     }
 }
 
@@ -102,28 +78,28 @@ mod tests {
     fn it_moves_towards_the_wanted_logs_and_at_most_doubles() {
         let mut reach = Reach::new(100, 10_000, 8_000);
         reach.granted(100, 10_000);
-        assert_eq!(reach.blocks(), 80);
+        assert_eq!(reach.blocks(None), 80);
         reach.granted(80, 80);
-        assert_eq!(reach.blocks(), 160);
+        assert_eq!(reach.blocks(None), 160);
         for _ in 0..20 {
-            reach.granted(reach.blocks(), 0);
+            reach.granted(reach.blocks(None), 0);
         }
-        assert_eq!(reach.blocks(), 10_000);
+        assert_eq!(reach.blocks(None), 10_000);
         reach.granted(10_000, 80_000_000);
-        assert_eq!(reach.blocks(), 1);
+        assert_eq!(reach.blocks(None), 1);
     }
 
     #[test]
     fn a_refusal_halves_and_a_suggestion_is_taken() {
         let mut reach = Reach::new(1_000, 10_000, 8_000);
         reach.refused(1_000, None);
-        assert_eq!(reach.blocks(), 500);
+        assert_eq!(reach.blocks(None), 500);
         reach.refused(500, Some(120));
-        assert_eq!(reach.blocks(), 120);
+        assert_eq!(reach.blocks(None), 120);
         reach.granted(120, 0);
-        assert_eq!(reach.blocks(), 120, "more was refused");
+        assert_eq!(reach.blocks(None), 120, "more was refused");
         reach.refused(120, Some(120));
-        assert_eq!(reach.blocks(), 60, "a suggestion of what was refused is none");
+        assert_eq!(reach.blocks(None), 60, "a suggestion of what was refused is none");
     }
 
     #[test]
@@ -132,7 +108,7 @@ mod tests {
         let mut reach = Reach::new(100, 10_000, 8_000);
         let mut refusals = 0;
         for _ in 0..200 {
-            let blocks = reach.blocks();
+            let blocks = reach.blocks(None);
             if blocks > LIMIT {
                 refusals += 1;
                 reach.refused(blocks, None);
@@ -141,7 +117,7 @@ mod tests {
             }
         }
         assert!(refusals <= 4, "{refusals} refusals");
-        assert!((LIMIT * 3 / 4..=LIMIT).contains(&reach.blocks()), "{}", reach.blocks());
+        assert!((LIMIT * 3 / 4..=LIMIT).contains(&reach.blocks(None)), "{}", reach.blocks(None));
     }
 
     #[test]
@@ -149,9 +125,9 @@ mod tests {
         let mut reach = Reach::new(100, 10_000, 8_000);
         reach.refused(100, None);
         for _ in 0..300 {
-            reach.granted(reach.blocks(), 0);
+            reach.granted(reach.blocks(None), 0);
         }
-        assert_eq!(reach.blocks(), 10_000);
+        assert_eq!(reach.blocks(None), 10_000);
     }
 
     #[test]

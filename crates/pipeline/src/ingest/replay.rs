@@ -40,6 +40,7 @@ impl Ingest {
         if self.chain.is_none() {
             self.look_up().await?;
         }
+        self.recall_limits().await?;
         let wanted = |name: &ContractName| replay.contract.as_ref().is_none_or(|only| only == name);
         let contracts =
             self.deps.catalog.of_chain(self.config.chain).filter(|contract| wanted(&contract.name));
@@ -54,6 +55,7 @@ impl Ingest {
                 None => self.range_logs(from, to.min(from), &filters).await?,
             }
         };
+        self.keep_limits().await?;
         let times = self.timestamps(&logs).await?;
         let time = |log: &RawLog| times.get(&log.block.number).copied();
         let (mut events, children) = self.decode(&logs, Origin::Backfill, time);

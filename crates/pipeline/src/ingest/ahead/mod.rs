@@ -2,7 +2,7 @@
 //! many logs they may hold together; must not know what becomes of a piece. Only blocks that are final are read ahead, so
 //! that a piece is either taken as it is or dropped.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use domain::ChainError;
 use tokio_util::task::AbortOnDropHandle;
@@ -70,12 +70,18 @@ impl Ahead {
     }
 
     /// The events from block `from` on and at most up to `end`, after the refusal of a range of a smaller one; meanwhile
-    /// the ranges after it are read.
+    /// the ranges after it are read. Nothing where it has not come within `patience`; it is waited for the next time.
     ///
     /// # Errors
     /// The node's, of the range that comes next, which is read again when it is taken again; those of later ranges come with
     /// them.
-    pub(super) async fn take(&mut self, from: u64, end: u64, reach: &mut Reach) -> Result<Part, RoomError> {
+    pub(super) async fn take_within(
+        &mut self,
+        from: u64,
+        end: u64,
+        reach: &mut Reach,
+        patience: Option<Duration>,
+    ) -> Result<Option<Part>, RoomError> {
         if self.pieces.front().is_some_and(|piece| piece.from != from)
             || self.pieces.back().is_some_and(|piece| piece.to > end)
         {
@@ -83,8 +89,8 @@ impl Ahead {
         }
         loop {
             self.top_up(from, end, reach);
-            let Some(piece) = self.pieces.pop_front() else { return Err(nothing()) };
-            let handle = match piece.state {
+            let Some(mut piece) = self.pieces.pop_front() else { return Err(nothing()) };
+            let mut handle = match piece.state {
                 State::Coming(handle) => handle,
                 State::Again => match &self.source {
                     Some(source) => {
@@ -92,16 +98,21 @@ impl Ahead {
                     }
                     None => return Err(nothing()),
                 },
-                State::Rest(parts) => return self.part(parts, piece.to).ok_or_else(nothing),
+                State::Rest(parts) => return self.part(parts, piece.to).map(Some).ok_or_else(nothing),
+            };
+            let Some(read) = within(patience, &mut handle).await else {
+                piece.state = State::Coming(handle);
+                self.pieces.push_front(piece);
+                return Ok(None);
             };
             let url = self.source.as_ref().map_or("rpc", |source| source.url.as_str());
-            match handle.await.unwrap_or_else(|error| Err(torn(error, url).into())) {
+            match read.unwrap_or_else(|error| Err(torn(error, url).into())) {
                 Ok(read) => {
                     reach.granted(piece.to - piece.from + 1, read.logs);
                     let part = self.part(read.parts, piece.to).ok_or_else(nothing)?;
                     // Now that one has come, there is room for another, while this one is committed.
                     self.top_up(part.to.saturating_add(1), end, reach);
-                    return Ok(part);
+                    return Ok(Some(part));
                 }
                 Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. }))
                     if piece.to > piece.from =>
@@ -109,7 +120,7 @@ impl Ahead {
                     // The ranges after it are as large, and would be refused too.
                     self.pieces.clear();
                     reach.refused(piece.to - piece.from + 1, suggested_blocks);
-                    tracing::debug!(range.blocks = reach.blocks(), "the node refused a range");
+                    tracing::debug!(range.blocks = reach.blocks(None), "the node refused a range");
                 }
                 Err(error) => {
                     // Those behind it are not worse for it.
@@ -120,13 +131,19 @@ impl Ahead {
         }
     }
 
+    #[cfg(test)]
+    async fn take(&mut self, from: u64, end: u64, reach: &mut Reach) -> Result<Part, RoomError> {
+        self.take_within(from, end, reach, None).await?.ok_or_else(nothing)
+    }
+
     // Lets ranges be read, as many as there is room for; one in any case.
     fn top_up(&mut self, from: u64, end: u64, reach: &Reach) {
         let Some(source) = &self.source else { return };
         let room = reach.logs_wanted().saturating_mul(LOGS_MAX);
         loop {
             let next = self.pieces.back().map_or(from, |piece| piece.to.saturating_add(1));
-            let to = end.min(next.saturating_add(reach.blocks() - 1));
+            let span = reach.blocks(source.client.range_limit());
+            let to = end.min(next.saturating_add(span - 1));
             let expected = reach.expected(to.saturating_sub(next).saturating_add(1));
             let held: u64 = self.pieces.iter().map(|piece| piece.logs).sum();
             let fits = self.pieces.len() < PIECES_MAX
@@ -149,6 +166,13 @@ impl Ahead {
             self.pieces.push_front(Piece { from, to, logs, state: State::Rest(parts) });
         }
         Some(part)
+    }
+}
+
+async fn within<T>(patience: Option<Duration>, coming: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, coming).await.ok(),
+        None => Some(coming.await),
     }
 }
 

@@ -8,6 +8,7 @@ mod branches;
 mod changes;
 mod lies;
 mod reading;
+mod refusals;
 mod sockets;
 mod steps;
 mod voids;
