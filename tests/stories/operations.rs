@@ -190,7 +190,7 @@ async fn doctor_finds_nothing_wrong_or_says_what_is() -> anyhow::Result<()> {
         "several questions at once",
         "the tag finalized",
         "logs of old blocks",
-        "backfill asks for",
+        "ranges of",
         "an audit proves that no log is missing",
         "target 'hook'",
     ] {

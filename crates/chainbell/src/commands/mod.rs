@@ -14,6 +14,7 @@ pub mod explain;
 pub mod ledger;
 pub mod migrate;
 pub mod notifications;
+mod reading;
 pub mod recipient;
 pub mod recover;
 pub mod replay;

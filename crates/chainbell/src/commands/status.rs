@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    commands::audit::how,
+    commands::{audit::how, reading},
     config::Config,
     failure::Failure,
     output::{beside, harmless, print, table},
@@ -42,7 +42,9 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
     let mut chains = Vec::new();
     for row in store.chains().await? {
-        chains.push(chain(config, &store, &row).await?);
+        let mut status = chain(config, &store, &row).await?;
+        reading::add(&store, row.id, &mut status).await?;
+        chains.push(status);
     }
     let counts = store.counts().await?;
     let debouncer = servers::debouncer(config, store.clone()).await?;
@@ -151,6 +153,7 @@ fn for_people(status: &Json) -> Result<(), Failure> {
     show_contracts(status)?;
     show_providers(status)?;
     show_audits(status)?;
+    all(&status["chains"]).try_for_each(reading::show)?;
     show_work(status)
 }
 

@@ -2,6 +2,7 @@
 
 mod broker;
 mod node;
+mod past;
 mod store;
 mod targets;
 mod timers;
@@ -53,7 +54,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     broker::examine(config, &clock, &mut findings).await?;
     timers::examine(config, &store, &*clock, &mut findings).await?;
-    node::examine(config, &clock, &mut findings).await?;
+    node::examine(config, &store, &clock, &mut findings).await?;
     targets::examine(config, &store, clock, &mut findings).await?;
     match findings.wrong {
         0 => Ok(()),

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chain::{Ability, History, Limit, Probe, Receipts, probe};
+use chain::{Ability, Probe, Receipts, probe};
 use domain::Clock;
+use store::Store;
 
-use super::Findings;
+use super::{Findings, past};
 use crate::{
     config::{Chain, Config},
     failure::Failure,
@@ -18,16 +19,26 @@ const SKEW: Duration = Duration::from_secs(60);
 /// Examines every URL of every chain.
 pub(super) async fn examine(
     config: &Config,
+    store: &Store,
     clock: &Arc<dyn Clock>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     for chain in &config.chains {
+        let mut probes = Vec::with_capacity(chain.rpc.len());
         for url in &chain.rpc {
             match probe(url, PROBE_TIMEOUT, Arc::clone(clock)).await {
-                Ok(probed) => node(chain, &probed, findings)?,
+                Ok(probed) => {
+                    node(chain, &probed, findings)?;
+                    probes.push(probed);
+                }
                 Err(error) => findings.wrong(&error.to_string())?,
             }
         }
+        probes.retain(|probed| probed.chain_id == chain.id);
+        past::history(config, chain, &probes, findings)?;
+        let limits: Vec<_> = probes.into_iter().map(|probed| probed.limits).collect();
+        store.note_limits(chain.id, &limits, clock.now()).await?;
+        past::standstills(chain, store, findings).await?;
     }
     Ok(())
 }
@@ -45,7 +56,7 @@ fn node(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(), Fa
     findings.good(&format!("{url}: chain {} by {client}, head {}", probed.chain_id, probed.latest.block))?;
     age(probed, findings)?;
     following(chain, probed, findings)?;
-    past(chain, probed, findings)?;
+    past::limits(chain, probed, findings)?;
     trust(probed, findings)
 }
 
@@ -89,14 +100,7 @@ fn following(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(
             ))?;
         }
     }
-    match &probed.batches {
-        Ability::Yes => findings.good(&format!("{url}: several questions at once"))?,
-        Ability::No(why) => {
-            findings.note(&format!(
-                "{url}: no batches ({why}); chainbell asks one by one, which takes more calls"
-            ))?;
-        }
-    }
+    past::batches(probed, findings)?;
     for (tag, ability) in [("safe", &probed.safe), ("finalized", &probed.finalized)] {
         match ability {
             Ability::Yes => findings.good(&format!("{url}: the tag {tag}"))?,
@@ -107,45 +111,6 @@ fn following(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(
         }
     }
     Ok(())
-}
-
-/// What backfill depends on.
-fn past(chain: &Chain, probed: &Probe, findings: &mut Findings) -> Result<(), Failure> {
-    let url = &probed.url;
-    match &probed.history {
-        History::Whole => findings.good(&format!("{url}: logs of old blocks"))?,
-        History::Since { has, lacks, why } => findings.note(&format!(
-            "{url}: pruned: it has the logs of block {has}, and not those of block {lacks} ({why}); a start_block below \
-             needs an archive node: put one first in 'rpc'"
-        ))?,
-    }
-    let configured = chain.keys.range_max;
-    match &probed.range_limit {
-        Limit::AtLeast(blocks) => {
-            findings.good(&format!(
-                "{url}: ranges of {blocks} blocks and perhaps more; backfill asks for {configured} at most (range_max)"
-            ))?;
-        }
-        Limit::At { most, why } => {
-            let asks = configured.min(*most);
-            findings.note(&format!(
-                "{url}: range limit {most} blocks ({why}); backfill will ask for at most {asks} at once"
-            ))?;
-        }
-        Limit::Nothing(why) => {
-            findings.wrong(&format!(
-                "{url}: no logs by range ({why}); backfill needs them: use another provider"
-            ))?;
-        }
-    }
-    match &probed.result_limit {
-        Limit::AtLeast(logs) => findings.good(&format!(
-            "{url}: {logs} transfers of the newest 100 blocks in one answer; backfill halves a range that is refused"
-        )),
-        Limit::At { why, .. } | Limit::Nothing(why) => findings.note(&format!(
-            "{url}: the transfers of 100 blocks are too much for one answer ({why}); backfill halves its ranges until they fit"
-        )),
-    }
 }
 
 /// What an audit depends on.
