@@ -7,7 +7,7 @@
 //! recipient ← channel ← deliver ← broker(NOTIFY) ← relay ← store ← digest
 //! ```
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use abi::Decoder;
 use api::Api;
@@ -36,7 +36,7 @@ use pipeline::{
     tokens::Tokens,
     watches::Watches,
 };
-use store::{Store, StoreClock};
+use store::{Connections, Store, StoreClock};
 use uuid::Uuid;
 
 use crate::{
@@ -81,13 +81,27 @@ impl fmt::Debug for Parts {
     }
 }
 
+/// How many connections there are, how many are wanted, and why there are not as many.
+pub(crate) fn few(connections: &Connections) -> Option<(u32, u32, &str)> {
+    let why = connections.limited_by.as_deref()?;
+    Some((connections.most, connections.wanted, why))
+}
+
 impl Parts {
     /// Connects everything that `roles` need.
     ///
     /// # Errors
     /// One sentence that names what cannot be reached, and the mend.
     pub async fn connect(config: Arc<Config>, roles: &Roles) -> Result<Self, Failure> {
-        let store = Store::open(&config.raw.store.url).await?;
+        let section = &config.raw.store;
+        let store = Store::open_with(&section.url, section.connections.map(NonZeroU32::get)).await?;
+        if let Some((most, wanted, why)) = store.connections().and_then(few) {
+            tracing::warn!(
+                connections.most = most,
+                connections.wanted = wanted,
+                "few connections to the store: {why}"
+            );
+        }
         crate::sync::chains_agree(&config, &store).await?;
         let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
         let broker = servers::broker(&config, Arc::clone(&clock)).await?;

@@ -1,14 +1,16 @@
 //! A new block in one statement, of PostgreSQL: everybody who waits for the block waits for this, and each statement less is
 //! a round trip less. Owns that one statement; what it does is `commit`'s to say, which does the same step by step.
 
-use sqlx::{AssertSqlSafe, Postgres, postgres::PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 use crate::{
     ChainCommit, Committed, Store, StoreError,
     block_news::{by_block, insert_blocks},
     bulk::{Bulk, BulkDialect, bind_behind},
+    connection::settle,
     db::Db,
     effects::{COMES_BACK, KNOWN_AGAIN},
+    error::TxError,
     rows::{Ids, block_bulk, chain_lane, event_bulk},
     unmatched::MORE_OF_BLOCK,
 };
@@ -26,12 +28,18 @@ impl Store {
         if commit.ancestor.is_some() || commit.expected_tip.is_none() || commit.headers.is_empty() {
             return Ok(None);
         }
-        self.timed("commit_chain", || async { Ok(extend(pool, commit, ids).await?) }).await
+        self.timed("commit_chain", || async {
+            let mut connection = pool.acquire().await.map_err(TxError::Acquire)?;
+            // One statement is a transaction of its own: where its answer does not come, it may have been made.
+            let extended = extend(&mut connection, commit, ids).await.map_err(TxError::Commit);
+            settle(&self.suspicion, connection, extended).await
+        })
+        .await
     }
 }
 
 async fn extend(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     commit: &ChainCommit<'_>,
     ids: &Ids,
 ) -> Result<Option<Committed>, sqlx::Error> {
@@ -53,7 +61,7 @@ async fn extend(
         .bind(commit.fence.map(|fence| fence.owner))
         .bind(lowest.map_or(i64::MAX, u64::cast_signed))
         .bind(chain_lane(commit.name))
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await?;
     let (moved, seen): (i64, i64) = sqlx::FromRow::from_row(&row)?;
     Ok((moved == 1).then_some(Committed { seen: seen.cast_unsigned(), orphaned: 0 }))

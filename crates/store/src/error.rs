@@ -1,5 +1,7 @@
 //! Why the store did not do it, by what the caller should do.
 
+use crate::fault::{Fault, sentence};
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -76,33 +78,30 @@ impl StoreError {
         Self::Corrupt { what, detail: detail.to_string() }
     }
 
-    pub(crate) fn from_sqlx(query: &'static str, error: &sqlx::Error) -> Self {
-        let detail = error.to_string();
-        let transient = match error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| is_transient_code(&code)),
-            _ => false,
-        };
-        if transient { Self::Unavailable { query, detail } } else { Self::Refused { query, detail } }
+    pub(crate) fn from_sqlx(query: &'static str, place: &str, error: &sqlx::Error) -> Self {
+        let detail = sentence(error, place);
+        if Fault::of(error).is_transient() {
+            Self::Unavailable { query, detail }
+        } else {
+            Self::Refused { query, detail }
+        }
     }
 }
 
-// PostgreSQL: classes 08 (connection), 40 (rollback: deadlock, serialisation), 53 (resources), 57P (shutdown), 55P03
-// (lock not available). SQLite: 5 (busy) and 6 (locked), with their extended codes.
-fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57P"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-        || code == "55P03"
-        || matches!(code, "5" | "6" | "261" | "262" | "517" | "518" | "773")
-}
+/// How often a call is run again for a connection that was of no use: the next one is a new one.
+const CONNECTION_TRIES_MAX: u32 = 2;
 
-/// What a transaction's body ends with when it does not end well.
+/// What a transaction ends with when it does not end well.
 #[derive(Debug)]
 pub(crate) enum TxError {
+    /// A statement failed: nothing is changed.
     Sqlx(sqlx::Error),
+    /// There is no connection.
+    Acquire(sqlx::Error),
+    /// The commit failed: it may have been made.
+    Commit(sqlx::Error),
+    /// Others came in between: it is to be run again.
+    Again(&'static str),
     Store(StoreError),
 }
 
@@ -119,10 +118,31 @@ impl From<StoreError> for TxError {
 }
 
 impl TxError {
-    pub(crate) fn named(self, query: &'static str) -> StoreError {
+    pub(crate) fn named(self, query: &'static str, place: &str) -> StoreError {
         match self {
-            Self::Sqlx(error) => StoreError::from_sqlx(query, &error),
+            Self::Sqlx(error) | Self::Acquire(error) | Self::Commit(error) => {
+                StoreError::from_sqlx(query, place, &error)
+            }
+            Self::Again(detail) => StoreError::Unavailable { query, detail: detail.to_owned() },
             Self::Store(error) => error,
+        }
+    }
+
+    /// What the failure means; `None` where the database did not fail.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Sqlx(error) | Self::Acquire(error) | Self::Commit(error) => Some(Fault::of(error)),
+            Self::Again(_) | Self::Store(_) => None,
+        }
+    }
+
+    /// Whether the call, which was run `tried` times, is run again at once.
+    pub(crate) fn may_run_again(&self, tried: u32) -> bool {
+        match (self, self.fault()) {
+            (Self::Again(_), _) | (Self::Sqlx(_) | Self::Commit(_), Some(Fault::Aborted)) => true,
+            (Self::Sqlx(_) | Self::Commit(_), Some(Fault::Leftover))
+            | (Self::Sqlx(_), Some(Fault::Connection)) => tried < CONNECTION_TRIES_MAX,
+            _ => false,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! chain, broker or channel, and it calls nobody while a transaction is open.
 //!
 //! A statement is written once wherever PostgreSQL and SQLite agree, which they do on `$1` parameters, upserts and
-//! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `db` and `bulk`.
+//! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `dialect` and `bulk`.
 
 mod account;
 mod attention;
@@ -17,14 +17,17 @@ mod child;
 mod clock;
 mod commit;
 mod commit_at_once;
+mod connection;
 mod correction;
 mod db;
 mod delivery;
+mod dialect;
 mod digest;
 mod effects;
 mod error;
 mod event;
 mod explain;
+mod fault;
 mod finality;
 mod hit;
 mod hit_ends;
@@ -35,15 +38,19 @@ mod migrate;
 mod notification;
 mod outbox;
 mod plan;
+mod postgres;
 mod provider;
 mod recipient;
 mod repair;
 mod replay;
 mod replays;
 mod rewind;
+#[cfg(test)]
+mod rolled_back;
 mod rows;
 mod settle;
 mod spam;
+mod sqlite;
 mod standstill;
 mod status;
 mod token;
@@ -60,7 +67,7 @@ pub use child::Child;
 pub use clock::StoreClock;
 pub use commit::{BackfillCommit, ChainCommit, Committed, Publish};
 pub use correction::{Correct, Doubtful, ToldHit};
-pub use db::{Store, create_database, drop_database};
+pub use db::Store;
 pub use delivery::{Attempt, DeadLetter, LeasedDelivery, Outcome};
 pub use digest::{Bundle, Closed};
 pub use error::StoreError;
@@ -72,6 +79,7 @@ pub use ledger::{Holding, LedgerHit, LedgerNotification};
 pub use notification::{NotificationQuery, NotificationRow};
 pub use outbox::{LaneDepth, OutboxRow};
 pub use plan::{HitPlan, Lead, Spend};
+pub use postgres::{Connections, create_database, drop_database};
 pub use provider::ProviderRow;
 pub use repair::Repair;
 pub use replay::ReplayCommit;

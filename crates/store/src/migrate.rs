@@ -13,17 +13,17 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let named = |error: sqlx::Error| StoreError::from_sqlx("migrate", &error);
+        let named = |error: sqlx::Error| StoreError::from_sqlx("migrate", &self.url, &error);
         match &self.db {
             Db::Postgres(pool) => {
                 let mut connection = pool.acquire().await.map_err(named)?;
                 let migrator = &POSTGRES_MIGRATIONS;
                 // The check is behind the lock that the run takes again: the table of versions may be just being made.
-                connection.lock().await.map_err(|error| refused(&error))?;
+                connection.lock().await.map_err(|error| self.refused(&error))?;
                 let checked = self.check_version(migrator, &mut *connection).await;
-                connection.unlock().await.map_err(|error| refused(&error))?;
+                connection.unlock().await.map_err(|error| self.refused(&error))?;
                 checked?;
-                migrator.run_direct(None, &mut *connection, false).await.map_err(|error| refused(&error))
+                migrator.run_direct(None, &mut *connection, false).await.map_err(|error| self.refused(&error))
             }
             Db::Sqlite { writer, .. } => {
                 // sqlx takes no lock on SQLite. In this transaction, of which its own are savepoints, nobody else writes.
@@ -31,11 +31,11 @@ impl Store {
                     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
                     let migrator = &SQLITE_MIGRATIONS;
                     self.check_version(migrator, &mut *tx).await?;
-                    migrator.run_direct(None, &mut *tx, false).await.map_err(|error| refused(&error))?;
+                    migrator.run_direct(None, &mut *tx, false).await.map_err(|error| self.refused(&error))?;
                     tx.commit().await?;
                     Ok::<_, TxError>(())
                 };
-                done.await.map_err(|error| error.named("migrate"))
+                done.await.map_err(|error| error.named("migrate", &self.url))
             }
         }
     }
@@ -46,8 +46,9 @@ impl Store {
         connection: &mut C,
     ) -> Result<(), StoreError> {
         let table = &migrator.table_name;
-        connection.ensure_migrations_table(table).await.map_err(|error| refused(&error))?;
-        let applied = connection.list_applied_migrations(table).await.map_err(|error| refused(&error))?;
+        connection.ensure_migrations_table(table).await.map_err(|error| self.refused(&error))?;
+        let applied =
+            connection.list_applied_migrations(table).await.map_err(|error| self.refused(&error))?;
         let found = applied.iter().map(|migration| migration.version).max().unwrap_or_default();
         let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
         if found > known {
@@ -55,13 +56,13 @@ impl Store {
         }
         Ok(())
     }
-}
 
-fn refused(error: &MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            StoreError::from_sqlx("migrate", error)
+    fn refused(&self, error: &MigrateError) -> StoreError {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                StoreError::from_sqlx("migrate", &self.url, error)
+            }
+            _ => StoreError::Refused { query: "migrate", detail: error.to_string() },
         }
-        _ => StoreError::Refused { query: "migrate", detail: error.to_string() },
     }
 }

@@ -137,7 +137,7 @@ impl Store {
             let whole = "SELECT chain_id, block_number, block_hash, since, log_indexes FROM unmatched_block
                  WHERE since < $1 ORDER BY since, block_number LIMIT $2";
             let (before, limit) = (before.as_millisecond(), i64::from(limit));
-            let rows = sqlx::query_as(sql::<D>(single)).bind(before).bind(limit).fetch_all(db).await?;
+            let rows = sqlx::query_as(sql::<D>(single)).bind(before).bind(limit).fetch_all(&mut *db).await?;
             let blocks = sqlx::query_as(sql::<D>(whole)).bind(before).bind(limit).fetch_all(db).await?;
             Ok((rows, blocks))
         })?;
@@ -169,7 +169,7 @@ impl Store {
                  WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
                 <D as BulkDialect>::select(&bulk)
             );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
+            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *db).await?;
             let bulk = blocks_of(keys);
             let statement = format!(
                 "SELECT chain_id, block_number, block_hash, since, log_indexes FROM unmatched_block

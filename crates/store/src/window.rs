@@ -11,6 +11,7 @@ use crate::{
     Store, StoreError,
     bulk::{Bulk, BulkDialect},
     db::{read, sql, tx},
+    error::TxError,
 };
 
 impl Store {
@@ -47,11 +48,7 @@ impl Store {
                 }
                 let Some((generation, opened, due, hard_due, count)) = open else {
                     // Opened and claimed by others in between: the whole transaction runs again.
-                    return Err(StoreError::Unavailable {
-                        query: "window_add",
-                        detail: "could not serialize access to a window".to_owned(),
-                    }
-                    .into());
+                    return Err(TxError::Again("a window is opened and claimed by others all the time"));
                 };
                 let bulk = Bulk::new()
                     .texts("key", add.hits.iter().map(|_| add.key.as_str()))

@@ -39,11 +39,13 @@ pub struct Raw {
 pub struct Store {
     /// `sqlite://…` or `postgres://…`.
     pub url: SecretUrl,
+    /// How many connections to PostgreSQL one process has at most.
+    pub connections: Option<std::num::NonZeroU32>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: SecretUrl::from("sqlite://chainbell.db") }
+        Self { url: SecretUrl::from("sqlite://chainbell.db"), connections: None }
     }
 }
 

@@ -1,9 +1,12 @@
 //! One conformance suite, run on PostgreSQL and on SQLite.
 
+mod ahead;
 mod audits;
 mod chain;
 mod contracts;
 mod delivery;
+mod disks;
+mod failover;
 mod finality;
 mod hits;
 mod ledger;
@@ -12,6 +15,7 @@ mod past;
 mod reading;
 mod replays;
 mod rewinds;
+mod servers;
 mod standing;
 mod strings;
 mod telling;

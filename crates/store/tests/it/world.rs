@@ -9,6 +9,7 @@ use domain::{
     Header, LogicalId, Origin, ParamType, Value,
 };
 use jiff::Timestamp;
+use sqlx::postgres::PgConnectOptions;
 use store::{
     BackfillCommit, ChainCommit, ChainRow, Committed, ContractCursor, EventQuery, Publish, Store, StoreError,
     StoredEvent,
@@ -19,6 +20,7 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) name: ChainName,
     pub(crate) contract: ContractName,
+    pub(crate) url: String,
     _dir: Option<tempfile::TempDir>,
 }
 
@@ -30,21 +32,32 @@ impl World {
             .context("CHAINBELL_TEST_POSTGRES is not set: run `scripts/services start` and eval `scripts/services env`")?;
         let database = format!("store_{}", uuid::Uuid::new_v4().simple());
         let url = store::create_database(&server, &database).await?;
-        Self::new(Store::open(&url).await?, None).await
+        Self::new(url, None).await
     }
 
     pub(crate) async fn sqlite() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let url = format!("sqlite://{}", dir.path().join("test.db").display());
-        Self::new(Store::open(&url).await?, Some(dir)).await
+        Self::new(url, Some(dir)).await
     }
 
-    async fn new(store: Store, dir: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+    async fn new(url: String, dir: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+        let store = Store::open(&url).await?;
         let now = Timestamp::from_second(1_700_000_000)?;
-        let world = Self { store, now, name: "anvil".parse()?, contract: "token".parse()?, _dir: dir };
+        let world = Self { store, now, name: "anvil".parse()?, contract: "token".parse()?, url, _dir: dir };
         world.store.register_chain(CHAIN, &world.name, now).await?;
         world.store.settle_contracts(CHAIN, &[cursor("token", 0, 99)], 99).await?;
         Ok(world)
+    }
+
+    /// How to connect to the test's database beside the store.
+    pub(crate) fn postgres_options(&self) -> anyhow::Result<PgConnectOptions> {
+        Ok(self.url.parse()?)
+    }
+
+    /// How to connect to the server, and not to the test's database.
+    pub(crate) fn server_options(&self) -> anyhow::Result<PgConnectOptions> {
+        Ok(testkit::deployment::server("CHAINBELL_TEST_POSTGRES")?.parse()?)
     }
 
     /// Commits blocks on `expected`, or on `ancestor` in a reorg.

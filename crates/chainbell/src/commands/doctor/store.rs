@@ -1,13 +1,14 @@
-//! The store: whether it can be reached and is up to date.
+//! The store: whether it can be reached, is up to date, and has room for as many connections as a process wants.
 
 use store::Store;
 
 use super::Findings;
-use crate::{config::Config, failure::Failure};
+use crate::{config::Config, failure::Failure, wiring::few};
 
 /// Opens the store of `[store]`, which everything else needs.
 pub(super) async fn examine(config: &Config, findings: &mut Findings) -> Result<Store, Failure> {
-    let store = match Store::open(&config.raw.store.url).await {
+    let section = &config.raw.store;
+    let store = match Store::open(&section.url).await {
         Ok(store) => store,
         Err(error) => {
             findings.wrong(&error.to_string())?;
@@ -15,5 +16,12 @@ pub(super) async fn examine(config: &Config, findings: &mut Findings) -> Result<
         }
     };
     findings.good(&format!("store {}: reachable, schema up to date", store.url()))?;
+    let few = store.connections().and_then(few).filter(|_| section.connections.is_none());
+    if let Some((_, wanted, why)) = few {
+        findings.note(&format!(
+            "store {}: a process wants {wanted} connections and makes do with fewer: {why}",
+            store.url()
+        ))?;
+    }
     Ok(store)
 }
