@@ -8,12 +8,18 @@ use std::{
 use alloy_primitives::U256;
 use anyhow::{Context as _, ensure};
 use devnet::Reorg;
+use domain::Clock as _;
+use jiff::SignedDuration;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value as Json;
-use store::Store;
+use store::{Store, StoreClock};
 use testkit::{deployment::Deployment, process::Running, wait::eventually};
 
-use crate::world::{CAP, Stage, World, events, immediate_watch};
+use crate::{
+    commands::say,
+    scripted::{get, listen},
+    world::{CAP, Stage, World, events, immediate_watch},
+};
 
 /// How long the traffic goes on, in seconds; `scripts/soak` sets minutes.
 const SECONDS: &str = "CHAINBELL_SOAK_SECONDS";
@@ -108,5 +114,47 @@ async fn no_hole_and_no_double(stage: &Stage, world: &World, store: &Store) -> a
     }
     let twice: Vec<_> = told.iter().filter(|(_, ids)| ids.len() > 1).collect();
     ensure!(twice.is_empty(), "told twice: {twice:?}");
+    Ok(())
+}
+
+/// A process died under a clock that was a day ahead: its lease ends tomorrow, and so does what it noted.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_by_says_for_whom_and_shows_no_lag_that_it_does_not_know() -> anyhow::Result<()> {
+    let stage = Stage::set().await?;
+    let world = World::new(Deployment::embedded()?, &stage, "").await?;
+    let port = listen(&world).await?;
+    let text = std::fs::read_to_string(&world.config)?;
+    std::fs::write(&world.config, text.replace("lease = \"1s\"", "lease = \"8s\""))?;
+    world.run_through(stage.head().await?).await?;
+    let store = world.store().await?;
+    let tomorrow = StoreClock::measure(&store).await?.now() + SignedDuration::from_hours(24);
+    let head = stage.head().await?;
+    store.note_heads(domain::ChainId(31337), head, None, None, tomorrow).await?;
+    assert!(store.take_lease("ingest:local", "9-dead", tomorrow, Duration::from_secs(8)).await?);
+
+    let running = world.start(&[])?;
+    let status = async || {
+        let said = say(Some(&world.config), &["status", "--json"]).await?.well()?;
+        anyhow::Ok(serde_json::from_str::<Json>(&said.out)?)
+    };
+    let waits = eventually("it says for whom it stands by", CAP, || async {
+        let json = status().await?;
+        let waits = json["process"]["standing_by"].to_string();
+        Ok(if waits.contains("process 9-dead") && waits.contains("since") { Ok(json) } else { Err(json) })
+    });
+    let json = waits.await.with_context(|| world.logged())?;
+    assert_eq!(json["chains"][0]["lag"], Json::Null, "{json:#}");
+    assert_eq!(json["chains"][0]["reader"]["process"], "9-dead", "{json:#}");
+    let ready = get(port, "/readyz").await?;
+    assert!(ready.1["standing_by"].to_string().contains("9-dead"), "{ready:?}");
+    assert!(!ready.1["faults"].to_string().contains("ingest"), "who stands by is no fault: {ready:?}");
+    assert!(world.logged().contains("standing by"), "{}", world.logged());
+    let reads = eventually("its lease is over, and the chain is read", CAP, || async {
+        let json = status().await?;
+        let read = json["chains"][0]["lag"] == 0 && json["process"]["standing_by"] == Json::Array(Vec::new());
+        Ok(if read { Ok(()) } else { Err(json) })
+    });
+    reads.await.with_context(|| world.logged())?;
+    running.terminate().await?;
     Ok(())
 }

@@ -22,6 +22,9 @@ use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Says which parts leave their work to another process, and to whom.
+pub type StandingBy = Faults;
+
 /// Says which parts are not well, and why; empty when all are.
 pub type Faults = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
@@ -34,6 +37,8 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     /// The pulses.
     pub faults: Faults,
+    /// Who stands by.
+    pub standing_by: StandingBy,
 }
 
 impl fmt::Debug for Api {
@@ -113,7 +118,9 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let faults: Vec<_> =
         faults.into_iter().map(|(part, fault)| json!({ "part": part, "fault": fault })).collect();
-    (status, Json(json!({ "ready": ready, "faults": faults })))
+    let waits = (api.standing_by)().into_iter();
+    let standing_by: Vec<_> = waits.map(|(part, why)| json!({ "part": part, "why": why })).collect();
+    (status, Json(json!({ "ready": ready, "faults": faults, "standing_by": standing_by })))
 }
 
 /// The metrics in Prometheus' text format (0.0.4).

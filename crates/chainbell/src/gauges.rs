@@ -7,6 +7,8 @@ use store::Store;
 
 use crate::supervise::Supervisor;
 
+/// The rooms that set aside what they cannot handle.
+const SETTING_ASIDE: [&str; 5] = ["matching", "watches", "confirm", "amend", "relay"];
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Starts asking.
@@ -42,6 +44,13 @@ async fn measure(store: &Store, debouncer: &dyn Debouncer) {
             }
         }
         Err(error) => tracing::debug!("the gauges stand still: {error}"),
+    }
+    if let Ok(rooms) = store.set_aside_by_room().await {
+        // A room that has nothing aside any more says so, too.
+        for room in SETTING_ASIDE {
+            let count = rooms.iter().find(|(name, _)| name == room).map_or(0, |(_, count)| *count);
+            metrics::gauge!("chainbell_set_aside", "room" => room).set(count as f64);
+        }
     }
     if let Ok((windows, _)) = debouncer.outlook().await {
         metrics::gauge!("chainbell_windows").set(windows as f64);

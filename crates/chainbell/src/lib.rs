@@ -19,6 +19,7 @@ pub mod roles;
 pub mod servers;
 pub mod supervise;
 pub mod sync;
+pub mod timekeeper;
 pub mod wiring;
 
 use std::process::ExitCode;

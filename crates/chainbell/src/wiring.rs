@@ -36,7 +36,7 @@ use pipeline::{
     tokens::Tokens,
     watches::Watches,
 };
-use store::{Connections, Store, StoreClock};
+use store::{Connections, OwnLengths, Store, StoreClock};
 use uuid::Uuid;
 
 use crate::{
@@ -47,6 +47,7 @@ use crate::{
     roles::{Role, Roles},
     servers,
     supervise::{MakeRoom, Supervisor},
+    timekeeper,
 };
 
 /// The channels, by name.
@@ -139,6 +140,8 @@ impl Parts {
         metrics: PrometheusHandle,
     ) -> Result<Supervisor, Failure> {
         let mut supervisor = Supervisor::new(Arc::clone(&self.clock), self.health.clone());
+        let lengths = OwnLengths { delivery_lease: self.delivery_lease() };
+        timekeeper::start(&mut supervisor, self.store.clone(), Arc::clone(&self.clock), lengths).await;
         let relay = Bell::new();
         let owner = format!("{}-{}", std::process::id(), Uuid::new_v4().simple());
         let notifier = Arc::new(self.notifier()?);
@@ -167,6 +170,11 @@ impl Parts {
             Arc::clone(&self.clock),
         );
         Ok(supervisor)
+    }
+
+    // Longer than any channel takes.
+    fn delivery_lease(&self) -> Duration {
+        self.config.raw.channels.deadline.0 * 4
     }
 
     fn notifier(&self) -> Result<Notifier, Failure> {
@@ -202,8 +210,7 @@ impl Parts {
         let config = DeliverConfig {
             retry,
             grace: self.config.raw.run.sweep_grace.0,
-            // Longer than any channel takes.
-            lease: self.config.raw.channels.deadline.0 * 4,
+            lease: self.delivery_lease(),
             ..DeliverConfig::default()
         };
         supervisor.room("deliver", Arc::new(move || Box::new(Deliver::new(deps.clone(), config.clone()))));
@@ -380,7 +387,9 @@ impl Parts {
     async fn start_api(&self, supervisor: &mut Supervisor, metrics: PrometheusHandle) -> Result<(), Failure> {
         let health = self.health.clone();
         let faults: api::Faults = Arc::new(move || health.faults());
-        let api = Api { store: self.store.clone(), metrics, faults };
+        let health = self.health.clone();
+        let standing_by: api::StandingBy = Arc::new(move || health.standing_by());
+        let api = Api { store: self.store.clone(), metrics, faults, standing_by };
         let server = api::bind(&self.config.raw.api.listen, api)
             .await
             .map_err(|error| Failure::world(error.to_string()))?;

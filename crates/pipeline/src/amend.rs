@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use domain::{ChainId, Clock, NotificationId, fold::amendment};
 use store::{Correct, Store, StoreError};
 
-use crate::{Bell, Progress, Room, RoomError, notify::Notifier};
+use crate::{
+    Bell, Progress, Room, RoomError,
+    aside::{Aside, first_of, guarded, own_fault},
+    notify::Notifier,
+};
 
 /// Limits of the corrections.
 #[derive(Debug, Clone, Copy)]
@@ -46,25 +50,37 @@ pub struct Amend {
     // Each with the number of blocks that an event may be gone before that is told.
     chains: Vec<(ChainId, u64)>,
     config: AmendConfig,
+    aside: Aside,
 }
 
 impl Amend {
     /// A room for the notifications of `chains`, each with its `settle_blocks`.
-    pub const fn new(deps: AmendDeps, chains: Vec<(ChainId, u64)>, config: AmendConfig) -> Self {
-        Self { deps, chains, config }
+    pub fn new(deps: AmendDeps, chains: Vec<(ChainId, u64)>, config: AmendConfig) -> Self {
+        let aside = Aside::new(deps.store.clone(), "amend");
+        Self { deps, chains, config, aside }
     }
 
-    async fn amend(&self, chain: ChainId, settle_blocks: u64) -> Result<u64, RoomError> {
-        let store = &self.deps.store;
+    async fn amend(&mut self, chain: ChainId, settle_blocks: u64) -> Result<u64, RoomError> {
+        let now = self.deps.clock.now();
+        self.aside.refresh(now).await?;
+        let store = self.deps.store.clone();
         let Some(tip) = store.chain(chain).await?.and_then(|row| row.tip) else { return Ok(0) };
         let settled = tip.number.saturating_sub(settle_blocks);
         let mut corrected = 0;
-        for id in store.doubtful(chain, settled, self.config.batch).await? {
-            match self.correct(id, settled).await {
-                Ok(done) => corrected += u64::from(done),
+        let mut doubtful = store.doubtful(chain, settled, self.aside.page(self.config.batch)).await?;
+        doubtful.retain(|id| !self.aside.rests(&item(*id), now));
+        for id in doubtful {
+            match guarded(self.correct(id, settled)).await {
+                Ok(done) => {
+                    corrected += u64::from(done);
+                    self.aside.over(std::iter::once(item(id))).await?;
+                }
                 // The chain moved on while the correction was made: the next look sees it as it is then.
                 Err(RoomError::Store(StoreError::Fenced(why))) => {
                     tracing::debug!(notification = %id, "{why}");
+                }
+                Err(error) if own_fault(&error) => {
+                    self.aside.put(item(id), &error.to_string(), now).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -109,13 +125,24 @@ impl Amend {
     }
 }
 
+// How a notification is named where its correction is set aside.
+fn item(id: NotificationId) -> String {
+    format!("notification {id}")
+}
+
 #[async_trait]
 impl Room for Amend {
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let mut corrected = 0;
-        for (chain, settle_blocks) in &self.chains {
-            corrected += self.amend(*chain, *settle_blocks).await?;
+        let mut ended = Ok(());
+        // A chain that fails keeps no other waiting.
+        for (chain, settle_blocks) in self.chains.clone() {
+            match self.amend(chain, settle_blocks).await {
+                Ok(done) => corrected += done,
+                Err(error) => ended = first_of(ended, Err(error)),
+            }
         }
+        ended?;
         Ok(if corrected > 0 { Progress::Worked } else { Progress::Idle })
     }
 

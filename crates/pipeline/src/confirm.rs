@@ -13,6 +13,7 @@ use store::{HitRow, Store};
 
 use crate::{
     Bell, Progress, Room, RoomError,
+    aside::{Aside, first_of, guarded, own_fault},
     notify::{Notifier, in_chain_order},
     planning::{Found, Planner, window_adds},
 };
@@ -53,51 +54,76 @@ pub struct Confirm {
     deps: ConfirmDeps,
     chains: Vec<ChainId>,
     config: ConfirmConfig,
+    aside: Aside,
 }
 
 impl Confirm {
     /// A room for the waiting hits of `chains`.
-    pub const fn new(deps: ConfirmDeps, chains: Vec<ChainId>, config: ConfirmConfig) -> Self {
-        Self { deps, chains, config }
+    pub fn new(deps: ConfirmDeps, chains: Vec<ChainId>, config: ConfirmConfig) -> Self {
+        let aside = Aside::new(deps.store.clone(), "confirm");
+        Self { deps, chains, config, aside }
     }
 
-    async fn release(&self, chain: ChainId) -> Result<u64, RoomError> {
+    async fn release(&mut self, chain: ChainId) -> Result<u64, RoomError> {
         let Some(row) = self.deps.store.chain(chain).await? else { return Ok(0) };
         let mut released = 0;
+        let now = self.deps.clock.now();
+        self.aside.refresh(now).await?;
         for word in self.deps.store.waiting_for(chain).await? {
             let Ok(deliver_at) = word.parse::<DeliverAt>() else { continue };
             let Some(up_to) = released_up_to(deliver_at, &row.view()) else { continue };
-            let hits = self.deps.store.waiting_hits(chain, &word, up_to, self.config.batch).await?;
+            let limit = self.aside.page(self.config.batch);
+            let mut hits = self.deps.store.waiting_hits(chain, &word, up_to, limit).await?;
+            hits.retain(|row| !self.aside.rests(&item(row), now));
+            hits.truncate(usize::try_from(self.config.batch).unwrap_or(usize::MAX));
             released += self.release_hits(hits).await?;
         }
         Ok(released)
     }
 
     // Returns how many wait no more. A hit whose event left the chain still waits: matching is about to say so.
-    async fn release_hits(&self, hits: Vec<HitRow>) -> Result<u64, RoomError> {
+    async fn release_hits(&mut self, hits: Vec<HitRow>) -> Result<u64, RoomError> {
         let mut released = 0;
         let mut by_watch: HashMap<WatchId, Vec<HitRow>> = HashMap::new();
         for row in hits {
             by_watch.entry(row.hit.watch.clone()).or_default().push(row);
         }
         for (id, rows) in by_watch {
-            match self.deps.store.watch(&id).await? {
-                Some(watch) => released += self.release_of(&watch, rows).await?,
-                None => {
-                    let ids: Vec<_> = rows.iter().map(|row| row.hit.id).collect();
-                    released += self.deps.store.suppress_hits(&ids, "its watch was removed").await?;
+            let mut left = vec![rows.as_slice()];
+            while let Some(rows) = left.pop() {
+                match guarded(self.release_some(&id, rows)).await {
+                    Ok(done) => {
+                        released += done;
+                        self.aside.over(rows.iter().map(item)).await?;
+                    }
+                    Err(error) if !own_fault(&error) => return Err(error),
+                    Err(error) => match rows {
+                        [row] => self.aside.put(item(row), &error.to_string(), self.deps.clock.now()).await?,
+                        _ => {
+                            let (one, other) = rows.split_at(rows.len() / 2);
+                            left.extend([other, one]);
+                        }
+                    },
                 }
             }
         }
         Ok(released)
     }
 
-    async fn release_of(&self, watch: &Watch, rows: Vec<HitRow>) -> Result<u64, RoomError> {
+    async fn release_some(&self, id: &WatchId, rows: &[HitRow]) -> Result<u64, RoomError> {
+        let Some(watch) = self.deps.store.watch(id).await? else {
+            let ids: Vec<_> = rows.iter().map(|row| row.hit.id).collect();
+            return Ok(self.deps.store.suppress_hits(&ids, "its watch was removed").await?);
+        };
+        self.release_of(&watch, rows).await
+    }
+
+    async fn release_of(&self, watch: &Watch, rows: &[HitRow]) -> Result<u64, RoomError> {
         let now = self.deps.clock.now();
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
         let groups: HashMap<_, _> = rows.iter().map(|row| (row.hit.id, row.group.clone())).collect();
         let events = self.deps.store.events_by_keys(&keys).await?;
-        let (ids, events) = in_chain_order(&rows, events);
+        let (ids, events) = in_chain_order(rows, events);
         let gathering = spam::gathering(watch);
         let found = |(id, stored)| {
             let group: String = groups.get(&id).cloned().unwrap_or_default();
@@ -127,13 +153,24 @@ impl Confirm {
     }
 }
 
+// How a hit is named where it is set aside.
+fn item(row: &HitRow) -> String {
+    format!("hit {} of watch {}", row.hit.id, row.hit.watch)
+}
+
 #[async_trait]
 impl Room for Confirm {
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let mut released = 0;
-        for chain in &self.chains {
-            released += self.release(*chain).await?;
+        let mut ended = Ok(());
+        // A chain that fails keeps no other waiting.
+        for chain in self.chains.clone() {
+            match self.release(chain).await {
+                Ok(done) => released += done,
+                Err(error) => ended = first_of(ended, Err(error)),
+            }
         }
+        ended?;
         Ok(if released > 0 { Progress::Worked } else { Progress::Idle })
     }
 

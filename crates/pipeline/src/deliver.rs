@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::{Attempt, LeasedDelivery, Outcome, Store, StoreError};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{Progress, Room, RoomError};
+use crate::{Progress, Room, RoomError, aside::guarded};
 
 /// Limits of delivery.
 #[derive(Debug, Clone)]
@@ -212,9 +212,10 @@ fn settle(ended: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Resu
 const PUT_OFF: SignedDuration = SignedDuration::from_secs(1);
 
 async fn put_off(deps: &DeliverDeps, leased: &LeasedDelivery) -> Result<(), StoreError> {
-    let later = deps.clock.now().saturating_add(PUT_OFF).unwrap_or(Timestamp::MAX);
+    let now = deps.clock.now();
+    let later = now.saturating_add(PUT_OFF).unwrap_or(Timestamp::MAX);
     let why = "too many deliveries to its target are under way";
-    deps.store.put_off_delivery(&leased.delivery, &deps.owner, why, later).await
+    deps.store.put_off_delivery(&leased.delivery, &deps.owner, why, (now, later)).await
 }
 
 async fn attempt(
@@ -233,7 +234,11 @@ async fn attempt(
         (Some(channel), Some(target)) => {
             let number = delivery.attempts + 1;
             let id = delivery.id;
-            channel.send(&Outgoing { delivery: id, notification, target, attempt: number, first }).await
+            let outgoing = Outgoing { delivery: id, notification, target, attempt: number, first };
+            // A channel that panics over one notification is tried again as after any failure.
+            guarded(async { Ok(channel.send(&outgoing).await) }).await.unwrap_or_else(|error| {
+                Err(ChannelError::Retry { detail: error.to_string(), retry_after: None })
+            })
         }
     };
     domain::crash_point!("deliver.sent");

@@ -18,6 +18,7 @@ use store::{Closed, HitRow, Hold, Store, WindowSpend};
 
 use crate::{
     Bell, Progress, Room, RoomError,
+    aside::{guarded, own_fault},
     notify::{Audience, Notifier, in_chain_order},
     planning::spend,
 };
@@ -83,6 +84,9 @@ pub struct Digest {
 
 const CHANGED_MAX: usize = 5;
 
+/// How often a window fails as a whole, before its hits are looked at one by one.
+const FAILED_MAX: u32 = 2;
+
 /// When a window is looked at again that the store was away for.
 const KEPT: Duration = Duration::from_secs(5);
 
@@ -114,6 +118,9 @@ impl Digest {
             self.deps.store.bury_hits(&members, &reason).await?;
             return Ok(self.deps.debouncer.ack(claim).await?);
         }
+        if claim.claims > FAILED_MAX {
+            self.bury_poison(claim, &members).await?;
+        }
         for _ in 0..CHANGED_MAX {
             if self.tell(claim, &members).await? == Closed::Notified {
                 return Ok(self.deps.debouncer.ack(claim).await?);
@@ -126,7 +133,7 @@ impl Digest {
     async fn close_all(&self, claims: &[Claim]) -> Result<(), RoomError> {
         let mut ended = Ok(());
         for (at, claim) in claims.iter().enumerate() {
-            let Err(error) = self.close(claim).await else {
+            let Err(error) = guarded(self.close(claim)).await else {
                 domain::crash_point!("digest.acked");
                 continue;
             };
@@ -141,6 +148,40 @@ impl Digest {
             ended = ended.and(Err(error));
         }
         ended
+    }
+
+    // Hits whose event cannot be read or told are given up, each with its reason, and the window closes without them.
+    async fn bury_poison(&self, claim: &Claim, members: &[HitId]) -> Result<(), RoomError> {
+        let Some(watch_id) = claim.key.watch() else { return Ok(()) };
+        let Some(watch) = self.deps.store.watch(&watch_id).await? else { return Ok(()) };
+        let audience = self.deps.notifier.audience([watch.recipient.clone()]).await?;
+        let mut left: Vec<_> = members.chunks(self.config.page).collect();
+        while let Some(ids) = left.pop() {
+            match guarded(self.try_telling(&watch, &audience, ids)).await {
+                Err(error) if own_fault(&error) => match ids {
+                    [id] => {
+                        tracing::error!(hit = %id, window = %claim.key, "it cannot be told and is given up: {error}");
+                        self.deps.store.bury_hits(&[*id], &error.to_string()).await?;
+                    }
+                    _ => {
+                        let (one, other) = ids.split_at(ids.len() / 2);
+                        left.extend([other, one]);
+                    }
+                },
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    // Makes the text of some hits, for nothing but to see whether that fails.
+    async fn try_telling(&self, watch: &Watch, audience: &Audience, ids: &[HitId]) -> Result<(), RoomError> {
+        let rows = self.deps.store.hits(ids).await?;
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let (hits, events) = in_chain_order(&rows, self.deps.store.events_by_keys(&keys).await?);
+        let Some(least) = hits.iter().min().copied() else { return Ok(()) };
+        let why = rows.iter().map(|row| (row.held, row.suspicion)).collect();
+        self.deps.notifier.digest(watch, audience, (&events, least), why).await.map(drop)
     }
 
     // Puts a claimed window back as a new one, whose tries are not counted yet.

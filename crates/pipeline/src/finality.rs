@@ -8,7 +8,7 @@ use domain::{ChainId, ChainName, Clock};
 use futures::FutureExt as _;
 use store::Store;
 
-use crate::{Bell, Progress, Room, RoomError};
+use crate::{Bell, Progress, Room, RoomError, aside::first_of};
 
 /// Limits of the telling. Many blocks become final at once, and nobody is in a hurry to hear of it: the first pages are
 /// small, and each goes a breath behind a new block, so that no block has to wait for the store or the broker behind
@@ -75,14 +75,23 @@ impl Room for Finality {
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let (mut done, hurry) = (true, self.small >= self.config.pages);
         let limit = if hurry { self.config.batch } else { self.config.page };
+        let mut ended = Ok(());
         for (chain, name) in &self.chains {
-            let told = self.store.tell_finalized(*chain, name, limit, self.clock.now()).await?;
+            let told = match self.store.tell_finalized(*chain, name, limit, self.clock.now()).await {
+                Ok(told) => told,
+                // A chain that fails keeps no other waiting.
+                Err(error) => {
+                    ended = first_of(ended, Err(error.into()));
+                    continue;
+                }
+            };
             if told.events > 0 {
                 domain::crash_point!("finality.told");
                 self.relay.ring();
             }
             done &= told.done;
         }
+        ended?;
         if done {
             self.small = 0;
         } else if !hurry {

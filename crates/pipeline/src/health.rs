@@ -14,6 +14,7 @@ enum State {
     #[default]
     Starting,
     Well,
+    StandingBy(String),
     Faulty(String),
 }
 
@@ -44,8 +45,20 @@ impl Health {
             .iter()
             .filter_map(|(name, state)| match state {
                 State::Starting => Some((name.clone(), "starting".to_owned())),
-                State::Well => None,
+                State::Well | State::StandingBy(_) => None,
                 State::Faulty(fault) => Some((name.clone(), fault.clone())),
+            })
+            .collect()
+    }
+
+    /// Every room that leaves its work to another process, and to whom.
+    pub fn standing_by(&self) -> Vec<(String, String)> {
+        let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms
+            .iter()
+            .filter_map(|(name, state)| match state {
+                State::StandingBy(why) => Some((name.clone(), why.clone())),
+                _ => None,
             })
             .collect()
     }
@@ -65,6 +78,11 @@ impl Pulse {
     /// The room did what it should.
     pub fn well(&self) {
         self.health.set(&self.name, State::Well);
+    }
+
+    /// The room leaves its work to another process: to whom and since when, in one sentence.
+    pub fn stands_by(&self, why: &str) {
+        self.health.set(&self.name, State::StandingBy(why.to_owned()));
     }
 
     /// The room could not do what it should, and why, in one sentence without secrets.

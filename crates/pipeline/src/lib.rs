@@ -8,6 +8,7 @@
 //! did. [`room::run`] is the loop around it, the same for all.
 
 pub mod amend;
+mod aside;
 pub mod auditor;
 pub mod bell;
 pub mod confirm;
@@ -24,6 +25,7 @@ pub mod notify;
 mod planning;
 pub mod relay;
 pub mod room;
+mod standby;
 mod suspect;
 pub mod tokens;
 pub mod watches;

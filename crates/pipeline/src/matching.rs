@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     BlockRef, ChainId, Clock, CloudEvent, Consumer, Debouncer, HitId, HitState, Incoming, Origin, Spam,
-    Watch,
+    Watch, WatchId,
     confirmation::{ChainView, is_due},
     grouping,
     spam::{self, SPAM_GROUP},
@@ -23,6 +23,7 @@ use store::{EventKey, NewHit, Store, StoredEvent};
 
 use crate::{
     Bell, Progress, Room, RoomError,
+    aside::{Aside, guarded, own_fault},
     notify::Notifier,
     planning::{Found, Planned, Planner, window_adds},
     suspect::{Judged, Suspect},
@@ -80,26 +81,70 @@ pub struct Matching {
     watches: Watches,
     suspect: Suspect,
     config: MatchingConfig,
+    aside: Aside,
     swept: Option<Timestamp>,
 }
 
 impl Matching {
     /// A matching room over `watches`.
     pub fn new(deps: MatchingDeps, watches: Watches, config: MatchingConfig) -> Self {
-        Self { deps, watches, suspect: Suspect::new(), config, swept: None }
+        let aside = Aside::new(deps.store.clone(), "matching");
+        Self { deps, watches, suspect: Suspect::new(), config, aside, swept: None }
     }
 
-    /// Matches the events under these keys as they are now.
+    /// Matches the events under these keys as they are now. An event that cannot be matched is set aside, and the others are
+    /// matched without it.
     ///
     /// # Errors
     /// See [`RoomError`]; doing it again is harmless.
     pub async fn handle(&mut self, keys: &[EventKey]) -> Result<(), RoomError> {
         self.watches.refresh().await?;
+        let mut left = vec![keys];
+        while let Some(keys) = left.pop() {
+            match guarded(self.match_all(keys, None)).await {
+                Ok(()) => self.aside.over(keys.iter().map(item)).await?,
+                Err(error) if !own_fault(&error) => return Err(error),
+                Err(error) => match keys {
+                    [key] => self.match_apart(*key, &error).await?,
+                    _ => {
+                        let (one, other) = keys.split_at(keys.len() / 2);
+                        left.extend([other, one]);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    // One event that fails: what other watches see in it becomes their hits, and the event is set aside for the rest.
+    async fn match_apart(&mut self, key: EventKey, error: &RoomError) -> Result<(), RoomError> {
+        let mut why = error.to_string();
+        for watch in self.watches_of(key).await {
+            match guarded(self.match_all(&[key], Some(&watch))).await {
+                Ok(()) => {}
+                Err(error) if !own_fault(&error) => return Err(error),
+                Err(error) => why = format!("watch {watch}: {error}"),
+            }
+        }
+        Ok(self.aside.put(item(&key), &why, self.deps.clock.now()).await?)
+    }
+
+    // None where the event itself cannot be read.
+    async fn watches_of(&self, key: EventKey) -> Vec<WatchId> {
+        let found = guarded(async {
+            let events = self.deps.store.events_by_keys(&[key]).await?;
+            Ok(self.matched(&events).into_iter().map(|(_, watch)| watch.id.clone()).collect())
+        });
+        found.await.unwrap_or_default()
+    }
+
+    // With `only` one watch's hits are made, and the event counts as unmatched still.
+    async fn match_all(&self, keys: &[EventKey], only: Option<&WatchId>) -> Result<(), RoomError> {
         let events = self.deps.store.events_by_keys(keys).await?;
         let (canonical, orphans): (Vec<_>, Vec<_>) = events.into_iter().partition(StoredEvent::is_canonical);
         self.deps.store.orphan_hits(&orphans).await?;
         domain::crash_point!("matching.orphaned", !orphans.is_empty());
-        let (matched, judged) = self.judged(&canonical).await?;
+        let (matched, judged) = self.judged(&canonical, only).await?;
         let audience =
             self.deps.notifier.audience(matched.iter().map(|(_, watch)| watch.recipient.clone())).await?;
         let views = self.views(&matched).await?;
@@ -118,7 +163,8 @@ impl Matching {
             .map(|((found, planned), judged)| new_hit(found, planned, judged))
             .collect();
         domain::crash_point!("matching.before_commit", !hits.is_empty());
-        let outcome = self.deps.store.commit_hits(&canonical, &hits, now).await?;
+        let seen = if only.is_some() { &[] } else { canonical.as_slice() };
+        let outcome = self.deps.store.commit_hits(seen, &hits, now).await?;
         domain::crash_point!("matching.committed", !hits.is_empty());
         let planned: HashMap<_, _> = hits.iter().map(|hit| hit.id).zip(&planned).collect();
         let adds = window_adds(&outcome.pending, &planned, now);
@@ -152,8 +198,10 @@ impl Matching {
     async fn judged<'e>(
         &self,
         events: &'e [StoredEvent],
+        only: Option<&WatchId>,
     ) -> Result<(Vec<(&'e StoredEvent, Arc<Watch>)>, Vec<Judged>), RoomError> {
         let mut matched = self.matched(events);
+        matched.retain(|(_, watch)| only.is_none_or(|only| watch.id == *only));
         let (store, notifier) = (&self.deps.store, self.deps.notifier.as_ref());
         let judged = self.suspect.judge(&matched, self.watches.index(), (store, notifier)).await?;
         for ((_, watch), _) in
@@ -185,8 +233,11 @@ impl Matching {
         }
         let grace = SignedDuration::try_from(self.config.grace).unwrap_or(SignedDuration::ZERO);
         let before = now.saturating_sub(grace).unwrap_or(Timestamp::MIN);
-        let limit = u32::try_from(self.config.batch).unwrap_or(u32::MAX);
-        let keys = self.deps.store.unmatched(before, limit).await?;
+        self.aside.refresh(now).await?;
+        let limit = self.aside.page(u32::try_from(self.config.batch).unwrap_or(u32::MAX));
+        let mut keys = self.deps.store.unmatched(before, limit).await?;
+        keys.retain(|key| !self.aside.rests(&item(key), now));
+        keys.truncate(self.config.batch);
         if keys.is_empty() {
             self.swept = Some(now);
             return Ok(false);
@@ -218,6 +269,8 @@ impl Room for Matching {
         }
         keys.sort_unstable_by_key(|key| (key.chain, key.block.number, key.log_index, key.block.hash));
         keys.dedup();
+        let now = self.deps.clock.now();
+        keys.retain(|key| !self.aside.rests(&item(key), now));
         self.handle(&keys).await?;
         let tokens: Vec<_> = incoming.into_iter().map(|message| message.token).collect();
         self.deps.consumer.ack(&tokens).await?;
@@ -263,6 +316,11 @@ fn new_hit(found: &Found<'_>, planned: &Planned, judged: Judged) -> NewHit {
         dropped: judged.suspicion.is_some() && found.watch.telling.spam == Spam::Drop,
         parties: judged.parties,
     }
+}
+
+// How an event is named where it is set aside.
+fn item(key: &EventKey) -> String {
+    format!("event {}/{}/{}/{}", key.chain, key.block.number, key.block.hash, key.log_index)
 }
 
 fn key_of(incoming: &Incoming) -> Option<EventKey> {

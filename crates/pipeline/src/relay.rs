@@ -6,9 +6,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{BrokerError, Clock, Publisher};
 use jiff::{SignedDuration, Timestamp};
-use store::Store;
+use store::{OutboxRow, Store};
 
-use crate::{Bell, Progress, Room, RoomError};
+use crate::{
+    Bell, Progress, Room, RoomError,
+    aside::{Aside, first_of},
+};
 
 /// Limits of the relay.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,7 @@ pub struct Relay {
     config: RelayConfig,
     // Until when each lane is ours without asking.
     renew_at: HashMap<String, Timestamp>,
+    aside: Aside,
 }
 
 impl Relay {
@@ -51,7 +55,8 @@ impl Relay {
         (owner, bell): (String, Bell),
         config: RelayConfig,
     ) -> Self {
-        Self { store, publisher, clock, lanes, owner, bell, config, renew_at: HashMap::new() }
+        let aside = Aside::new(store.clone(), "relay");
+        Self { store, publisher, clock, lanes, owner, bell, config, renew_at: HashMap::new(), aside }
     }
 
     async fn publish_lane(&mut self, lane: &str) -> Result<usize, RoomError> {
@@ -60,7 +65,7 @@ impl Relay {
         }
         domain::crash_point!("relay.leased");
         // Under the lease: nobody else publishes these rows.
-        let rows = self.store.outbox_page(lane, self.config.window).await?;
+        let rows = self.page(lane).await?;
         let counts: Vec<_> = rows.iter().map(|row| (row.id, row.messages.len())).collect();
         let messages = rows.into_iter().flat_map(|row| row.messages).collect();
         let mut results = self.publisher.publish(messages).await.into_iter();
@@ -84,6 +89,19 @@ impl Relay {
         }
     }
 
+    // A row whose messages cannot be made is set aside, and the rows behind it are published.
+    async fn page(&mut self, lane: &str) -> Result<Vec<OutboxRow>, RoomError> {
+        let now = self.clock.now();
+        self.aside.refresh(now).await?;
+        let resting = self.aside.resting(now).filter_map(|item| id_of(lane, item)).collect::<Vec<_>>();
+        let (rows, unreadable) = self.store.outbox_page_without(lane, self.config.window, &resting).await?;
+        for (id, why) in unreadable {
+            self.aside.put(item(lane, id), &why.to_string(), now).await?;
+        }
+        self.aside.over(rows.iter().map(|row| item(lane, row.id))).await?;
+        Ok(rows)
+    }
+
     // Takes the lane's lease, or renews it when a third of its term is over.
     async fn lease(&mut self, lane: &str) -> Result<bool, RoomError> {
         let now = self.clock.now();
@@ -96,6 +114,15 @@ impl Relay {
         self.renew_at.insert(lane.to_owned(), if held { renew_at } else { Timestamp::MIN });
         Ok(held)
     }
+}
+
+// How a row is named where it is set aside.
+fn item(lane: &str, id: i64) -> String {
+    format!("message {id} of {lane}")
+}
+
+fn id_of(lane: &str, item: &str) -> Option<i64> {
+    item.strip_prefix("message ")?.strip_suffix(lane)?.strip_suffix(" of ")?.parse().ok()
 }
 
 fn name_of(lane: &str) -> String {
@@ -123,9 +150,15 @@ impl Room for Relay {
     /// Publishes one window of each lane.
     async fn step(&mut self) -> Result<Progress, RoomError> {
         let mut published = 0;
+        let mut ended = Ok(());
+        // A lane that fails keeps no other waiting.
         for lane in self.lanes.clone() {
-            published += self.publish_lane(&lane).await?;
+            match self.publish_lane(&lane).await {
+                Ok(done) => published += done,
+                Err(error) => ended = first_of(ended, Err(error)),
+            }
         }
+        ended?;
         Ok(if published > 0 { Progress::Worked } else { Progress::Idle })
     }
 

@@ -33,6 +33,9 @@ pub enum RoomError {
     /// The timer index.
     #[error(transparent)]
     Debounce(#[from] DebounceError),
+    /// A bug that one item meets: what the panic said.
+    #[error("{0}")]
+    Panicked(String),
     /// The room must not go on without a person: what it saw, and what to do.
     #[error("{0}")]
     Halted(String),
@@ -55,6 +58,11 @@ pub trait Room: Send {
         BACKOFF_MAX
     }
 
+    /// For whom the room leaves its work, and since when; `None` while it does its work itself.
+    fn standing_by(&self) -> Option<&str> {
+        None
+    }
+
     /// Finishes what must not be torn apart; called once, after the last step.
     async fn finish(&mut self) {}
 }
@@ -68,7 +76,10 @@ pub async fn run(room: &mut dyn Room, pulse: &Pulse, clock: &Arc<dyn Clock>, sto
     while !stop.is_cancelled() {
         match room.step().await {
             Ok(progress) => {
-                pulse.well();
+                match room.standing_by() {
+                    Some(why) => pulse.stands_by(why),
+                    None => pulse.well(),
+                }
                 backoff = BACKOFF_MIN;
                 if progress == Progress::Idle {
                     tokio::select! { biased; () = stop.cancelled() => {} () = room.rest() => {} }

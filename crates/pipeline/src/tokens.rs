@@ -157,7 +157,13 @@ impl Tokens {
             tracing::info!(token = %address, "the token says {facts:?}; it said {:?}", before.facts);
         }
         let known = KnownToken { facts, asked_at: self.clock.now(), misses };
-        self.store.note_token(chain, address, &known).await?;
+        match self.store.note_token(chain, address, &known).await {
+            // What a token says of itself is no reason to stop telling of it.
+            Err(error) if error.is_about_data() => {
+                tracing::warn!(token = %address, "what it says of itself cannot be kept: {error}");
+            }
+            noted => noted?,
+        }
         self.cache.invalidate(&(chain, address));
         Ok(known)
     }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Catalog, Clock, Watch, WatchId, matching::WatchIndex};
 use jiff::{SignedDuration, Timestamp};
-use store::{Store, StoreError};
+use store::{Store, StoreError, WatchChange};
+
+use crate::aside::Aside;
 
 /// How often the edits are followed: they take effect within a second.
 pub const REFRESH: Duration = Duration::from_millis(400);
@@ -18,13 +20,15 @@ pub struct Watches {
     revision: i64,
     looked: Option<Timestamp>,
     refresh: Duration,
+    aside: Aside,
 }
 
 impl Watches {
     /// An empty index; the first [`Watches::refresh`] fills it.
     pub fn new(store: Store, clock: Arc<dyn Clock>, catalog: &Arc<Catalog>, refresh: Duration) -> Self {
         let (index, _) = WatchIndex::build(catalog, []);
-        Self { store, clock, index, revision: 0, looked: None, refresh }
+        let aside = Aside::new(store.clone(), "watches");
+        Self { store, clock, index, revision: 0, looked: None, refresh, aside }
     }
 
     /// Follows the edits, unless it did so a moment ago.
@@ -45,24 +49,37 @@ impl Watches {
     }
 
     async fn follow(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.aside.refresh(now).await?;
+        let mut revision = self.revision;
         for change in self.store.watches_since(self.revision).await? {
-            self.revision = self.revision.max(change.revision);
-            match change.watch {
-                Some(watch) => {
-                    let id = watch.id.clone();
-                    if let Err(problem) = self.index.insert(watch) {
-                        self.index.remove(&id);
-                        tracing::warn!(watch = %id, "the watch is left out: {problem}");
-                    }
-                }
-                None => {
-                    self.index.remove(&change.id);
-                }
+            revision = revision.max(change.revision);
+            let item = format!("watch {}", change.id);
+            match self.apply(change) {
+                Ok(()) => self.aside.over(std::iter::once(item)).await?,
+                Err(problem) => self.aside.put(item, &format!("it is left out: {problem}"), now).await?,
             }
         }
+        self.revision = revision;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of how many watches there are")]
         metrics::gauge!("chainbell_watches").set(self.index.len() as f64);
         Ok(())
+    }
+
+    // One that cannot be followed watches nothing, and the others go on.
+    fn apply(&mut self, change: WatchChange) -> Result<(), String> {
+        if let Some(problem) = change.problem {
+            self.index.remove(&change.id);
+            return Err(problem);
+        }
+        let Some(watch) = change.watch else {
+            self.index.remove(&change.id);
+            return Ok(());
+        };
+        self.index.insert(watch).map_err(|problem| {
+            self.index.remove(&change.id);
+            problem.to_string()
+        })
     }
 
     /// The index.

@@ -28,6 +28,8 @@ pub struct ChainRow {
     pub finalized: Option<u64>,
     /// Why ingest stopped and waits for a person; nothing while it goes on.
     pub halted: Option<String>,
+    /// When its heads or its tip were last noted.
+    pub noted_at: Timestamp,
 }
 
 impl ChainRow {
@@ -37,12 +39,15 @@ impl ChainRow {
     }
 }
 
-type Row = (i64, String, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>, Option<i64>, Option<String>);
+type Row =
+    (i64, String, Option<i64>, Option<Vec<u8>>, Option<i64>, Option<i64>, Option<i64>, Option<String>, i64);
 
 const COLUMNS: &str =
-    "chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number, halted";
+    "chain_id, name, tip_number, tip_hash, head_number, safe_number, finalized_number, halted, updated_at";
 
-fn from_row((id, name, number, hash, head, safe, finalized, halted): Row) -> Result<ChainRow, StoreError> {
+fn from_row(
+    (id, name, number, hash, head, safe, finalized, halted, noted_at): Row,
+) -> Result<ChainRow, StoreError> {
     let tip = match (number, hash) {
         (Some(number), Some(hash)) => Some(BlockRef::new(number.cast_unsigned(), hash32("chain", &hash)?)),
         _ => None,
@@ -55,6 +60,8 @@ fn from_row((id, name, number, hash, head, safe, finalized, halted): Row) -> Res
         safe: safe.map(i64::cast_unsigned),
         finalized: finalized.map(i64::cast_unsigned),
         halted,
+        noted_at: Timestamp::from_millisecond(noted_at)
+            .map_err(|error| StoreError::corrupt("chain", error))?,
     })
 }
 

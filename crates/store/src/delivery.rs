@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    correction::{OUTDATED, PUT_OFF, Standing},
     db::{read, sql, tx},
 };
 
@@ -60,8 +59,8 @@ pub struct DeadLetter {
 }
 
 #[derive(Debug, FromRow)]
-struct Row {
-    id: Uuid,
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
     notification_id: Uuid,
     recipient_id: String,
     target: String,
@@ -76,7 +75,7 @@ struct Row {
 const COLUMNS: &str = "id, notification_id, recipient_id, target, channel, state, reason, attempts, tries, \
     next_attempt_at";
 
-fn from_row(row: Row) -> Result<Delivery, StoreError> {
+pub(crate) fn from_row(row: Row) -> Result<Delivery, StoreError> {
     let bad = |error: &dyn std::fmt::Display| StoreError::corrupt("delivery", error);
     Ok(Delivery {
         id: DeliveryId(row.id),
@@ -165,40 +164,17 @@ impl Store {
         self.leased(rows, owner, now).await
     }
 
-    // One whose try has no end yet may have got through. It stays so: whether it ends or its lease does, it was a try. So
-    // what is sent twice under one id says the same of itself both times.
-    async fn is_first_there(
-        &self,
-        notification: &Notification,
-        delivery: &Delivery,
-    ) -> Result<bool, StoreError> {
-        let Some(first) = notification.corrects else { return Ok(true) };
-        let before: bool = read!(self, "is_first_there", |db, D| {
-            let statement =
-                "SELECT EXISTS (SELECT 1 FROM delivery d JOIN notification n ON n.id = d.notification_id
-                WHERE (n.id = $1 OR n.corrects = $1) AND d.target = $2 AND d.id <> $3
-                    AND (d.state = 'delivered' OR d.attempts > 0 OR d.lease_until IS NOT NULL))";
-            Ok(sqlx::query_scalar(statement)
-                .bind(first.0)
-                .bind(delivery.target.as_str())
-                .bind(delivery.id.0)
-                .fetch_one(db)
-                .await?)
-        })?;
-        Ok(!before)
-    }
-
     // Gives a lease back without a try.
-    async fn give_back(
+    pub(crate) async fn give_back(
         &self,
         delivery: &Delivery,
         owner: &str,
         state: DeliveryState,
         why: &str,
-        next: Timestamp,
+        (now, next): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         tx!(self, "give_back", |tx, D| {
-            let statement = "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = $5,
+            let statement = "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = $5, noted_at = $6,
                     finished_at = CASE WHEN $3 = 'suppressed' THEN $5 END, lease_owner = NULL, lease_until = NULL
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled')";
             sqlx::query(statement)
@@ -207,6 +183,7 @@ impl Store {
                 .bind(state.as_str())
                 .bind(why)
                 .bind(next.as_millisecond())
+                .bind(now.as_millisecond())
                 .execute(&mut *tx)
                 .await?;
             Ok(())
@@ -222,49 +199,9 @@ impl Store {
         delivery: &Delivery,
         owner: &str,
         why: &str,
-        next: Timestamp,
+        (now, next): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
-        self.give_back(delivery, owner, DeliveryState::Scheduled, why, next).await
-    }
-
-    async fn leased(
-        &self,
-        rows: Vec<Row>,
-        owner: &str,
-        now: Timestamp,
-    ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let mut both = Vec::with_capacity(rows.len());
-        for row in rows {
-            let delivery = from_row(row)?;
-            let notification = self.notification(delivery.notification).await?;
-            let notification =
-                notification.ok_or_else(|| StoreError::corrupt("delivery", "it has no notification"))?;
-            both.push((delivery, notification));
-        }
-        // An outdated one gives its lease back before a later one asks whether it is the first there.
-        both.sort_by_key(|(_, notification)| notification.revision);
-        let mut leased = Vec::with_capacity(both.len());
-        for (delivery, notification) in both {
-            // What the chain took back is not sent any more, and what it may give back is not sent yet.
-            match self.standing(&notification).await? {
-                Standing::Good => {}
-                Standing::Outdated => {
-                    self.give_back(&delivery, owner, DeliveryState::Suppressed, OUTDATED, now).await?;
-                    continue;
-                }
-                Standing::Doubtful => {
-                    let later = now.saturating_add(PUT_OFF).unwrap_or(now);
-                    let why = "an event of it left the chain: waiting whether it comes back";
-                    self.give_back(&delivery, owner, DeliveryState::Scheduled, why, later).await?;
-                    continue;
-                }
-            }
-            let first = self.is_first_there(&notification, &delivery).await?;
-            let targets = self.targets_of(std::slice::from_ref(&delivery.recipient)).await?;
-            let target = targets.into_iter().find(|target| target.name == delivery.target);
-            leased.push(LeasedDelivery { delivery, notification, target, first });
-        }
-        Ok(leased)
+        self.give_back(delivery, owner, DeliveryState::Scheduled, why, (now, next)).await
     }
 
     /// Records a try and what follows it, in one transaction.
@@ -290,7 +227,7 @@ impl Store {
         };
         tx!(self, "finish_attempt", |tx, D| {
             let statement = "UPDATE delivery SET state = $3, attempts = attempts + 1, tries = tries + 1, next_attempt_at = $4,
-                    reason = $5, finished_at = $6, lease_owner = NULL, lease_until = NULL
+                    reason = $5, finished_at = $6, noted_at = $7, lease_owner = NULL, lease_until = NULL
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled') RETURNING attempts";
             let number: Option<i32> = sqlx::query_scalar(statement)
                 .bind(delivery.0)
@@ -299,6 +236,7 @@ impl Store {
                 .bind(next)
                 .bind(reason)
                 .bind(ended)
+                .bind(finished)
                 .fetch_optional(&mut *tx)
                 .await?;
             let Some(number) = number else {
@@ -401,7 +339,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         tx!(self, "retry_dead_letters", |tx, D| {
             let statement = "UPDATE delivery SET state = 'scheduled', reason = NULL, finished_at = NULL,
-                    next_attempt_at = $2, tries = 0
+                    next_attempt_at = $2, noted_at = $2, tries = 0
                 WHERE state = 'dead' AND id = coalesce($1, id)";
             let done = sqlx::query(statement)
                 .bind(id.map(|id| id.0))

@@ -74,6 +74,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// Whether it is what was to be read or written that the store cannot have, so that something else may succeed.
+    pub const fn is_about_data(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Refused { .. })
+    }
+
     pub(crate) fn corrupt(what: &'static str, detail: impl ToString) -> Self {
         Self::Corrupt { what, detail: detail.to_string() }
     }

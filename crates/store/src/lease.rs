@@ -41,8 +41,20 @@ pub(crate) fn deposed(fence: &Fence<'_>) -> StoreError {
     StoreError::Fenced(format!("{} does not hold the lease {} any more", fence.owner, fence.lease))
 }
 
+/// Who holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseHolder {
+    /// Its owner.
+    pub owner: String,
+    /// When the owner took it; a chainbell of before did not note that.
+    pub since: Option<Timestamp>,
+    /// When it ends, unless it is renewed. It may have ended.
+    pub until: Timestamp,
+}
+
 impl Store {
-    /// Takes or renews a lease; says whether `owner` holds it now.
+    /// Takes or renews a lease; says whether `owner` holds it now. Another's lease that ends later than `term` from now was
+    /// taken under a clock that was ahead: what is left of it is cut to that.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -56,9 +68,12 @@ impl Store {
         let expires = now.saturating_add(SignedDuration::try_from(term).unwrap_or(SignedDuration::MAX));
         let expires = expires.unwrap_or(Timestamp::MAX).as_millisecond();
         let holder: Option<String> = tx!(self, "take_lease", |tx, D| {
-            let statement = "INSERT INTO lease (name, owner, expires) VALUES ($1, $2, $3)
-                ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
-                WHERE lease.owner = excluded.owner OR lease.expires <= $4
+            let statement = "INSERT INTO lease (name, owner, expires, since) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (name) DO UPDATE SET expires = excluded.expires,
+                    owner = CASE WHEN lease.expires <= $4 THEN excluded.owner ELSE lease.owner END,
+                    since = CASE WHEN lease.expires <= $4 AND lease.owner <> excluded.owner THEN excluded.since
+                        ELSE lease.since END
+                WHERE lease.owner = excluded.owner OR lease.expires <= $4 OR lease.expires > excluded.expires
                 RETURNING owner";
             Ok(sqlx::query_scalar(statement)
                 .bind(name)
@@ -86,6 +101,22 @@ impl Store {
             let expires =
                 Timestamp::from_millisecond(expires).map_err(|error| StoreError::corrupt("lease", error))?;
             Ok((owner, expires))
+        })
+        .transpose()
+    }
+
+    /// Who holds a lease, since when and until when.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lease(&self, name: &str) -> Result<Option<LeaseHolder>, StoreError> {
+        let row: Option<(String, Option<i64>, i64)> = read!(self, "lease", |db, D| {
+            let statement = "SELECT owner, since, expires FROM lease WHERE name = $1";
+            Ok(sqlx::query_as(statement).bind(name).fetch_optional(db).await?)
+        })?;
+        let time = |at| Timestamp::from_millisecond(at).map_err(|error| StoreError::corrupt("lease", error));
+        row.map(|(owner, since, until)| {
+            Ok(LeaseHolder { owner, since: since.map(time).transpose()?, until: time(until)? })
         })
         .transpose()
     }

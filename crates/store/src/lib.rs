@@ -7,6 +7,8 @@
 //! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `dialect` and `bulk`.
 
 mod account;
+mod ahead;
+mod aside;
 mod attention;
 mod audit;
 mod block_news;
@@ -21,6 +23,7 @@ mod connection;
 mod correction;
 mod db;
 mod delivery;
+mod delivery_leased;
 mod dialect;
 mod digest;
 mod effects;
@@ -53,12 +56,16 @@ mod spam;
 mod sqlite;
 mod standstill;
 mod status;
+#[doc(hidden)]
+pub mod testing;
 mod token;
 mod unmatched;
 mod values;
 mod watch;
 mod window;
 
+pub use ahead::OwnLengths;
+pub use aside::SetAside;
 pub use attention::{Hold, WindowSpend};
 pub use audit::{AuditMethod, AuditRow, Verified, verified};
 pub use catalog::ContractCursor;
@@ -74,7 +81,7 @@ pub use error::StoreError;
 pub use event::{EventKey, EventQuery, StoredEvent};
 pub use finality::Told;
 pub use hit::{HitOutcome, HitRow, NewHit, PendingHit};
-pub use lease::Fence;
+pub use lease::{Fence, LeaseHolder};
 pub use ledger::{Holding, LedgerHit, LedgerNotification};
 pub use notification::{NotificationQuery, NotificationRow};
 pub use outbox::{LaneDepth, OutboxRow};

@@ -117,12 +117,46 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_page(&self, lane: &str, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let (rows, unreadable) = self.outbox_page_without(lane, limit, &[]).await?;
+        match unreadable.into_iter().next() {
+            Some((_, why)) => Err(why),
+            None => Ok(rows),
+        }
+    }
+
+    /// As [`Store::outbox_page`], without the rows of these ids; and the rows whose messages cannot be made, each with why.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_page_without(
+        &self,
+        lane: &str,
+        limit: u32,
+        resting: &[i64],
+    ) -> Result<(Vec<OutboxRow>, Vec<(i64, StoreError)>), StoreError> {
+        let rows = self.outbox_rows(lane, limit, resting).await?;
+        match self.with_messages(lane, rows).await {
+            Ok(rows) => Ok((rows, Vec::new())),
+            Err(error) if error.is_about_data() => {
+                let rows = self.outbox_rows(lane, limit, resting).await?;
+                self.one_by_one(lane, rows).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn outbox_rows(&self, lane: &str, limit: u32, resting: &[i64]) -> Result<Vec<Row>, StoreError> {
         let mut rows: Vec<Row> = read!(self, "outbox_page", |db, D| {
-            let statement =
+            let template =
                 "SELECT id, message_id, subject, replay, payload, chain_id, block_number, block_hash,
                     lifecycle, turn, log_indexes, messages
-                FROM outbox WHERE lane = $1 ORDER BY id LIMIT $2";
-            Ok(sqlx::query_as(statement).bind(lane).bind(i64::from(limit)).fetch_all(db).await?)
+                FROM outbox WHERE lane = $1 AND NOT (id {numbers:3}) ORDER BY id LIMIT $2";
+            Ok(sqlx::query_as(sql::<D>(template))
+                .bind(lane)
+                .bind(i64::from(limit))
+                .bind(<D as Dialect>::numbers(resting.iter().copied()))
+                .fetch_all(db)
+                .await?)
         })?;
         let mut messages = 0;
         let mut fits = |row: &Row| {
@@ -132,7 +166,24 @@ impl Store {
         };
         let count = rows.iter().take_while(|row| fits(row)).count();
         rows.truncate(count);
-        self.with_messages(lane, rows).await
+        Ok(rows)
+    }
+
+    async fn one_by_one(
+        &self,
+        lane: &str,
+        rows: Vec<Row>,
+    ) -> Result<(Vec<OutboxRow>, Vec<(i64, StoreError)>), StoreError> {
+        let (mut readable, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let id = row.id;
+            match self.with_messages(lane, vec![row]).await {
+                Ok(rows) => readable.extend(rows),
+                Err(error) if error.is_about_data() => unreadable.push((id, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((readable, unreadable))
     }
 
     async fn with_messages(&self, lane: &str, mut rows: Vec<Row>) -> Result<Vec<OutboxRow>, StoreError> {

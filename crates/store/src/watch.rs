@@ -16,17 +16,31 @@ pub struct WatchChange {
     pub id: WatchId,
     /// What it is now; `None` when it was removed.
     pub watch: Option<Watch>,
+    /// Why its definition cannot be read, where that is so.
+    pub problem: Option<String>,
 }
 
 type Row = (String, String, bool, i64);
 
 fn from_row((id, definition, removed, revision): Row) -> Result<WatchChange, StoreError> {
-    let watch = serde_json::from_str(&definition).map_err(|error| StoreError::corrupt("watch", error))?;
-    Ok(WatchChange {
-        revision,
-        id: id.parse().map_err(|error| StoreError::corrupt("watch", error))?,
-        watch: (!removed).then_some(watch),
-    })
+    let watch = serde_json::from_str(&definition).map_err(|error| StoreError::corrupt("watch", error));
+    let (watch, problem) = match watch {
+        _ if removed => (None, None),
+        Ok(watch) => (Some(watch), None),
+        Err(problem) => (None, Some(problem.to_string())),
+    };
+    let id = id.parse().map_err(|error| StoreError::corrupt("watch", error))?;
+    Ok(WatchChange { revision, id, watch, problem })
+}
+
+fn readable(row: Row) -> Result<Option<Watch>, StoreError> {
+    let change = from_row(row)?;
+    match change.problem {
+        Some(problem) => {
+            Err(StoreError::Corrupt { what: "watch", detail: format!("{}: {problem}", change.id) })
+        }
+        None => Ok(change.watch),
+    }
 }
 
 impl Store {
@@ -95,7 +109,7 @@ impl Store {
             let statement = "SELECT id, definition, removed, revision FROM watch WHERE id = $1";
             Ok(sqlx::query_as(statement).bind(id.as_str()).fetch_optional(db).await?)
         })?;
-        Ok(row.map(from_row).transpose()?.and_then(|change| change.watch))
+        Ok(row.map(readable).transpose()?.flatten())
     }
 
     /// A watch as it is, or as it was when it was removed.
@@ -124,7 +138,7 @@ impl Store {
         })?;
         let mut watches = Vec::with_capacity(rows.len());
         for row in rows {
-            watches.extend(from_row(row)?.watch);
+            watches.extend(readable(row)?);
         }
         Ok(watches)
     }

@@ -35,7 +35,10 @@ impl World {
         let faults = FaultList::default();
         let list = Arc::clone(&faults);
         let said = move || list.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let server = bind("127.0.0.1:0", Api { store, metrics, faults: Arc::new(said) }).await?;
+        let waits = || vec![("ingest:local".to_owned(), "it waits for process 7".to_owned())];
+        let server =
+            bind("127.0.0.1:0", Api { store, metrics, faults: Arc::new(said), standing_by: Arc::new(waits) })
+                .await?;
         let base = format!("http://{}", server.address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.serve(stop.clone()));
@@ -49,6 +52,10 @@ impl World {
     fn fault(&self, part: &str, fault: &str) {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).push((part.to_owned(), fault.to_owned()));
     }
+}
+
+fn waits() -> Value {
+    json!([{ "part": "ingest:local", "why": "it waits for process 7" }])
 }
 
 #[tokio::test]
@@ -65,13 +72,16 @@ async fn it_is_ready_when_every_room_is_well_and_says_what_is_wrong_otherwise() 
     let world = World::start().await?;
     let answer = world.get("/readyz").await?;
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(answer.json::<Value>().await?, json!({ "ready": true, "faults": [] }));
+    assert_eq!(answer.json::<Value>().await?, json!({ "ready": true, "faults": [], "standing_by": waits() }));
 
     world.fault("ingest", "the node does not answer");
     let answer = world.get("/readyz").await?;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let faults = json!([{ "part": "ingest", "fault": "the node does not answer" }]);
-    assert_eq!(answer.json::<Value>().await?, json!({ "ready": false, "faults": faults }));
+    assert_eq!(
+        answer.json::<Value>().await?,
+        json!({ "ready": false, "faults": faults, "standing_by": waits() })
+    );
     Ok(())
 }
 
@@ -117,7 +127,9 @@ async fn an_address_that_cannot_be_listened_on_is_named_with_the_mend() -> anyho
         let store = Store::open(&format!("sqlite://{}", dir.path().join("test.db").display())).await?;
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let refused =
-            bind(listen, Api { store, metrics, faults: Arc::new(Vec::new) }).await.expect_err("in use");
+            bind(listen, Api { store, metrics, faults: Arc::new(Vec::new), standing_by: Arc::new(Vec::new) })
+                .await
+                .expect_err("in use");
         let sentence = refused.to_string();
         assert!(sentence.contains("api.listen") && sentence.contains(listen), "{sentence}");
     }

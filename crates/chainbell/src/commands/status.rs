@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use pipeline::ingest::audited_contracts;
+use domain::Clock as _;
+use jiff::{SignedDuration, Timestamp};
+use pipeline::ingest::{Ingest, audited_contracts};
 use serde_json::{Value as Json, json};
-use store::{ChainRow, EventQuery, ProviderRow, Store, verified};
+use store::{ChainRow, EventQuery, LeaseHolder, ProviderRow, SetAside, Store, StoreClock, verified};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -31,6 +33,7 @@ pub struct Args {
 /// How long a running process may take to say how it fares.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+const ASIDE_SHOWN_MAX: u32 = 100;
 const RECENT_BLOCKS: u64 = 100;
 const RECENT_EVENTS_MAX: u32 = 10_000;
 
@@ -40,16 +43,19 @@ const RECENT_EVENTS_MAX: u32 = 10_000;
 /// See [`Failure`].
 pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let store = Store::open(&config.raw.store.url).await?;
+    let now = StoreClock::measure(&store).await?.now();
     let mut chains = Vec::new();
     for row in store.chains().await? {
-        let mut status = chain(config, &store, &row).await?;
+        let mut status = chain(config, (&store, now), &row).await?;
         reading::add(&store, row.id, &mut status).await?;
         chains.push(status);
     }
     let counts = store.counts().await?;
     let debouncer = servers::debouncer(config, store.clone()).await?;
     let (windows, next_due) = debouncer.outlook().await?;
+    let aside = store.all_set_aside(None, ASIDE_SHOWN_MAX).await?;
     let status = json!({
+        "set_aside": aside.iter().map(set_aside).collect::<Vec<_>>(),
         "process": process(&config.raw.api.listen).await,
         "chains": chains,
         "outbox": counts.outbox,
@@ -78,7 +84,34 @@ async fn process(listen: &str) -> Json {
     asked.await.ok().flatten().unwrap_or(Json::Null)
 }
 
-async fn chain(config: &Config, store: &Store, row: &ChainRow) -> Result<Json, Failure> {
+/// How long what was noted of a chain counts when no process reads it.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// How far clocks may be apart.
+const SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+// How far the tip is behind the head, where that is known: what a process that died had noted, or one under another clock, is
+// not how it is now.
+fn lag(row: &ChainRow, reader: Option<&LeaseHolder>, now: Timestamp) -> Option<u64> {
+    let age = now.duration_since(row.noted_at);
+    let read = reader.is_some_and(|reader| {
+        let its_own = reader.since.is_none_or(|since| row.noted_at.duration_since(since) >= -SKEW);
+        reader.until > now && its_own
+    });
+    let known = age >= -SKEW && (read || age < FRESH);
+    row.head.zip(row.tip).filter(|_| known).map(|(head, tip)| head.saturating_sub(tip.number))
+}
+
+fn reader(found: Option<&LeaseHolder>, now: Timestamp) -> Json {
+    found.map_or(Json::Null, |reader| {
+        json!({
+            "process": reader.owner, "since": reader.since.map(|since| since.to_string()),
+            "until": reader.until.to_string(), "ended": reader.until <= now,
+        })
+    })
+}
+
+async fn chain(config: &Config, (store, now): (&Store, Timestamp), row: &ChainRow) -> Result<Json, Failure> {
+    let held = store.lease(&Ingest::lease_of(&row.name)).await?;
     let tip = row.tip.map(|tip| tip.number);
     let from = tip.unwrap_or_default().saturating_sub(RECENT_BLOCKS);
     let query = EventQuery {
@@ -110,7 +143,7 @@ async fn chain(config: &Config, store: &Store, row: &ChainRow) -> Result<Json, F
     Ok(json!({
         "halted": row.halted, "providers": providers, "verified": verified.collect::<Vec<_>>(),
         "name": row.name, "chain_id": row.id, "head": row.head, "tip": tip, "safe": row.safe,
-        "finalized": row.finalized, "lag": row.head.zip(tip).map(|(head, tip)| head.saturating_sub(tip)),
+        "finalized": row.finalized, "lag": lag(row, held.as_ref(), now), "reader": reader(held.as_ref(), now),
         "events_in_last_100_blocks": recent, "contracts": contracts,
     }))
 }
@@ -121,6 +154,13 @@ fn provider(row: &ProviderRow) -> Json {
         "lies": row.lies, "quarantined_until": row.quarantined_until.map(|until| until.to_string()), "why": row.why,
         "latency_ms": row.latency.map(|latency| latency.as_millis()), "concurrency": row.concurrency,
         "noted_at": row.updated_at.to_string(),
+    })
+}
+
+fn set_aside(row: &SetAside) -> Json {
+    json!({
+        "room": row.room, "item": row.item, "reason": row.reason, "tries": row.tries, "since": row.since.to_string(),
+        "next_try": row.next_try.to_string(),
     })
 }
 
@@ -150,6 +190,7 @@ fn for_people(status: &Json) -> Result<(), Failure> {
             print(&beside("halted", &format!("{}: {}", cell(&chain["name"]), harmless(reason))))?;
         }
     }
+    show_readers(status)?;
     show_contracts(status)?;
     show_providers(status)?;
     show_audits(status)?;
@@ -165,10 +206,35 @@ fn show_process(status: &Json) -> Result<(), Failure> {
         Some(true) => print(&beside("process", "running, every room is well"))?,
         Some(false) => print(&beside("process", "running, not ready:"))?,
     }
+    for waits in all(&status["process"]["standing_by"]) {
+        print(&beside(
+            "",
+            &format!("{} stands by: {}", cell(&waits["part"]), harmless(&cell(&waits["why"]))),
+        ))?;
+    }
     for fault in all(&status["process"]["faults"]) {
         let why = harmless(&cell(&fault["fault"]));
         let why = if halts.iter().any(|halt| harmless(halt) == why) { "halted, see below" } else { &why };
         print(&beside("", &format!("{}: {why}", cell(&fault["part"]))))?;
+    }
+    Ok(())
+}
+
+// Who reads each chain. A lag that is not shown is not known.
+fn show_readers(status: &Json) -> Result<(), Failure> {
+    let mut key = "\nreader";
+    for chain in all(&status["chains"]) {
+        let (name, reader) = (cell(&chain["name"]), &chain["reader"]);
+        let [process, since, until] = ["process", "since", "until"].map(|key| cell(&reader[key]));
+        let line = match reader["ended"].as_bool() {
+            None => format!("{name}: no process reads it"),
+            Some(true) => {
+                format!("{name}: no process reads it; the lease of process {process} ended at {until}")
+            }
+            Some(false) => format!("{name}: process {process} since {since}, its lease ends at {until}"),
+        };
+        print(&beside(key, &line))?;
+        key = "";
     }
     Ok(())
 }
@@ -240,5 +306,14 @@ fn show_work(status: &Json) -> Result<(), Failure> {
             ),
         ),
     ];
-    lines.iter().try_for_each(|(key, text)| print(&beside(key, text)))
+    lines.iter().try_for_each(|(key, text)| print(&beside(key, text)))?;
+    let mut key = "\nset aside";
+    for row in all(&status["set_aside"]) {
+        let [room, item, reason, next] = ["room", "item", "reason", "next_try"].map(|key| cell(&row[key]));
+        let tries = &row["tries"];
+        let line = format!("{room}: {item}: {} ({tries} tries, the next at {next})", harmless(&reason));
+        print(&beside(key, &line))?;
+        key = "";
+    }
+    Ok(())
 }

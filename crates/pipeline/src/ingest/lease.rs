@@ -1,5 +1,6 @@
 //! One active reader per chain. Owns the lease and its renewal; the store refuses what a deposed reader would write.
 
+use domain::ChainName;
 use jiff::{SignedDuration, Timestamp};
 use store::Fence;
 
@@ -7,8 +8,13 @@ use super::Ingest;
 use crate::RoomError;
 
 impl Ingest {
+    /// The name of the lease under which a chain is read.
+    pub fn lease_of(chain: &ChainName) -> String {
+        format!("ingest:{chain}")
+    }
+
     fn lease_name(&self) -> String {
-        format!("ingest:{}", self.config.name)
+        Self::lease_of(&self.config.name)
     }
 
     /// The lease under which a commit is made.
@@ -30,6 +36,7 @@ impl Ingest {
         }
         let held = self.deps.store.take_lease(&self.lease_name(), &lease.owner, now, lease.term).await?;
         if held {
+            self.standby.over();
             domain::crash_point!("ingest.leased");
             if self.renew_at == Timestamp::MIN {
                 tracing::info!(chain = %self.config.name, "reading this chain");
@@ -41,6 +48,11 @@ impl Ingest {
                 tracing::warn!(chain = %self.config.name, "another process reads this chain now: standing by");
             }
             self.renew_at = Timestamp::MIN;
+            // How far behind the chain is, its reader knows.
+            metrics::gauge!("chainbell_chain_lag_blocks", "chain" => self.config.name.to_string())
+                .set(f64::NAN);
+            self.noted = None;
+            self.standby.wait(&self.deps.store, &self.lease_name(), now).await?;
         }
         Ok(held)
     }

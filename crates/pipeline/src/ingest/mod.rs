@@ -39,7 +39,7 @@ use domain::{
 use jiff::Timestamp;
 use store::{ContractCursor, Publish};
 
-use crate::{Progress, Room, RoomError};
+use crate::{Progress, Room, RoomError, standby::Standby};
 
 use ahead::Ahead;
 use hindered::Hindrance;
@@ -124,6 +124,7 @@ pub struct Ingest {
     looked_at: Timestamp,
     contested_since: Option<Timestamp>,
     renew_at: Timestamp,
+    standby: Standby,
     halted: Option<String>,
     providers_noted_at: Timestamp,
 }
@@ -156,6 +157,7 @@ impl Ingest {
             looked_at: Timestamp::MIN,
             contested_since: None,
             renew_at: Timestamp::MIN,
+            standby: Standby::default(),
             halted: None,
             providers_noted_at: Timestamp::MIN,
         }
@@ -332,6 +334,10 @@ impl Room for Ingest {
 
     async fn rest(&mut self) {
         self.wait_for_wakes().await;
+    }
+
+    fn standing_by(&self) -> Option<&str> {
+        self.standby.why()
     }
 
     async fn finish(&mut self) {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use store::{EventKey, Store};
 
 use super::{HitAudit, HitReport, Kind};
-use crate::{Progress, Room, RoomError};
+use crate::{Progress, Room, RoomError, aside::own_fault, standby::Standby};
 
 /// How an auditor of hits goes about.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,7 @@ pub struct HitAuditor {
     next_from: HashMap<ChainId, u64>,
     told: Option<(Timestamp, NotificationId)>,
     rested: bool,
+    standby: Standby,
 }
 
 const LEASE: &str = "hit-audit";
@@ -91,6 +92,7 @@ impl HitAuditor {
             next_from: HashMap::new(),
             told: None,
             rested: false,
+            standby: Standby::default(),
         }
     }
 
@@ -147,11 +149,20 @@ impl Room for HitAuditor {
         self.rested = true;
         let now = self.clock.now();
         if !self.store.take_lease(LEASE, &self.owner, now, self.config.lease).await? {
+            self.standby.wait(&self.store, LEASE, now).await?;
             return Ok(Progress::Idle);
         }
+        self.standby.over();
         self.rested = false;
         self.at = match self.at {
-            At::Chain(position, after) => self.page(position, after).await?,
+            At::Chain(position, after) => match self.page(position, after).await {
+                Err(error) if own_fault(&error) => {
+                    // What cannot be read there keeps the other chains from no audit.
+                    self.at = At::Chain(position + 1, None);
+                    return Err(error);
+                }
+                next => next?,
+            },
             At::Open => {
                 self.audit.open(&mut self.report).await?;
                 At::Notifications
@@ -174,6 +185,10 @@ impl Room for HitAuditor {
 
     async fn rest(&mut self) {
         self.clock.sleep(if self.rested { self.config.poll } else { self.config.pause }).await;
+    }
+
+    fn standing_by(&self) -> Option<&str> {
+        self.standby.why()
     }
 
     async fn finish(&mut self) {

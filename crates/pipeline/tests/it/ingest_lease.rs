@@ -13,6 +13,7 @@ on_both_stores!(
     the_second_reader_stands_by_until_the_first_falls_silent,
     a_deposed_reader_cannot_write,
     a_reader_that_ends_in_order_is_followed_at_once,
+    a_lease_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_its_term,
 );
 
 const TERM: Duration = Duration::from_secs(5);
@@ -63,4 +64,21 @@ async fn a_reader_that_ends_in_order_is_followed_at_once(world: World) -> anyhow
     one.finish().await;
     assert!(matches!(two.advance().await?, Did::Started { .. }));
     Ok(())
+}
+
+async fn a_lease_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_its_term(
+    world: World,
+) -> anyhow::Result<()> {
+    use pipeline::Room as _;
+    let tomorrow = world.now() + jiff::SignedDuration::from_hours(24);
+    assert!(world.store.take_lease("ingest:local", "dead", tomorrow, TERM).await?);
+    let mut next = reader(&world, "next");
+    assert_eq!(next.advance().await?, Did::StoodBy);
+    let why = next.standing_by().unwrap_or_default().to_owned();
+    assert!(why.contains("ingest:local") && why.contains("process dead") && why.contains("since"), "{why}");
+    world.clock.advance(TERM);
+    assert!(matches!(next.advance().await?, Did::Started { .. }));
+    assert_eq!(next.standing_by(), None);
+    settle(&mut next).await?;
+    world.agrees().await
 }

@@ -31,6 +31,7 @@ mod ledger;
 mod losses;
 mod metered;
 mod one_window;
+mod poison;
 mod rooms;
 mod sending;
 mod slow_target;

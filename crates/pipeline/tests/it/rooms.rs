@@ -45,6 +45,7 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Clone)]
 pub(crate) enum Does {
     Hang,
+    Panic,
     Retry,
     Refuse,
 }
@@ -98,6 +99,7 @@ impl Channel for TestChannel {
                 self.started.notify_one();
                 self.go_on.notified().await;
             }
+            Some(Does::Panic) => panic!("a bug in the channel"),
             Some(Does::Retry) => {
                 return Err(ChannelError::Retry { detail: "HTTP 500".into(), retry_after: None });
             }

@@ -20,7 +20,7 @@ on_both!(
 
 const TERM: Duration = Duration::from_secs(30);
 
-async fn queued(world: &World) -> anyhow::Result<domain::NotificationId> {
+pub(crate) async fn queued(world: &World) -> anyhow::Result<domain::NotificationId> {
     let recipient = Recipient {
         id: "ops".parse()?,
         locale: "en".into(),

@@ -1,0 +1,142 @@
+//! What a room could not handle, through no fault of a server: set aside with its reason, to be tried again by itself. Owns
+//! the growing pauses; must not know what an item is.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    Store, StoreError,
+    db::{read, sql, tx},
+};
+
+/// One item that a room set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Which room.
+    pub room: String,
+    /// Which item, as the room names it.
+    pub item: String,
+    /// Why it could not be handled the last time.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub next_try: Timestamp,
+}
+
+const PAUSE_FIRST: SignedDuration = SignedDuration::from_secs(10);
+const PAUSE_MAX: SignedDuration = SignedDuration::from_secs(3600);
+const REASON_CHARS_MAX: usize = 500;
+
+/// How long an item rests after its `tries`th try.
+pub(crate) fn pause(tries: u32) -> SignedDuration {
+    let doubled = 1_i32.checked_shl(tries.saturating_sub(1).min(20)).unwrap_or(i32::MAX);
+    PAUSE_FIRST.saturating_mul(doubled).min(PAUSE_MAX)
+}
+
+/// A reason as every database can keep it.
+pub(crate) fn plain(reason: &str) -> String {
+    reason.chars().filter(|c| *c != '\0').take(REASON_CHARS_MAX).collect()
+}
+
+type Row = (String, String, String, i32, i64, i64);
+
+fn from_row((room, item, reason, tries, since, next): Row) -> Result<SetAside, StoreError> {
+    let time = |at| Timestamp::from_millisecond(at).map_err(|error| StoreError::corrupt("set_aside", error));
+    let (since, next_try) = (time(since)?, time(next)?);
+    Ok(SetAside { room, item, reason, tries: tries.cast_unsigned(), since, next_try })
+}
+
+impl Store {
+    /// Sets an item aside, or notes that it failed again. Says when it is tried again.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn set_aside(
+        &self,
+        room: &str,
+        item: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let reason = plain(reason);
+        let tries: i32 = tx!(self, "set_aside", |tx, D| {
+            let statement = "INSERT INTO set_aside (room, item, reason, tries, since, noted_at, next_try)
+                VALUES ($1, $2, $3, 1, $4, $4, $4)
+                ON CONFLICT (room, item) DO UPDATE SET reason = excluded.reason, tries = set_aside.tries + 1,
+                    noted_at = excluded.noted_at
+                RETURNING tries";
+            let tries: i32 = sqlx::query_scalar(statement)
+                .bind(room)
+                .bind(item)
+                .bind(&reason)
+                .bind(now.as_millisecond())
+                .fetch_one(&mut *tx)
+                .await?;
+            sqlx::query("UPDATE set_aside SET next_try = $3 WHERE room = $1 AND item = $2")
+                .bind(room)
+                .bind(item)
+                .bind(next(tries, now).as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+            Ok(tries)
+        })?;
+        Ok(next(tries, now))
+    }
+
+    /// What was set aside, of one room or of all, the oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn all_set_aside(&self, room: Option<&str>, limit: u32) -> Result<Vec<SetAside>, StoreError> {
+        let rows: Vec<Row> = read!(self, "all_set_aside", |db, D| {
+            let statement = "SELECT room, item, reason, tries, since, next_try FROM set_aside
+                WHERE room = coalesce($1, room) ORDER BY since, room, item LIMIT $2";
+            Ok(sqlx::query_as(statement).bind(room).bind(i64::from(limit)).fetch_all(db).await?)
+        })?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// How many items each room set aside.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn set_aside_by_room(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows: Vec<(String, i64)> = read!(self, "set_aside_by_room", |db, D| {
+            let statement = "SELECT room, count(*) FROM set_aside GROUP BY room ORDER BY room";
+            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+        })?;
+        Ok(rows.into_iter().map(|(room, count)| (room, count.cast_unsigned())).collect())
+    }
+
+    /// Forgets items that are handled now.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn take_back(&self, room: &str, items: &[String]) -> Result<(), StoreError> {
+        tx!(self, "take_back", |tx, D| {
+            sqlx::query(sql::<D>("DELETE FROM set_aside WHERE room = $1 AND item {texts:2}"))
+                .bind(room)
+                .bind(<D as crate::db::Dialect>::texts(items.iter().cloned()))
+                .execute(&mut *tx)
+                .await?;
+            Ok(())
+        })
+    }
+}
+
+fn next(tries: i32, now: Timestamp) -> Timestamp {
+    now.saturating_add(pause(tries.cast_unsigned())).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_an_hour() {
+        let seconds: Vec<_> = [1, 2, 3, 9, 10, 100].into_iter().map(|tries| pause(tries).as_secs()).collect();
+        assert_eq!(seconds, [10, 20, 40, 2560, 3600, 3600]);
+    }
+}

@@ -1,0 +1,16 @@
+//! What only tests do to a store. Must not be called by any room.
+
+use sqlx::AssertSqlSafe;
+
+use crate::{Store, StoreError, db::tx};
+
+/// Runs a statement of a test's own, which breaks or mends what is stored, and says how many rows it changed.
+///
+/// # Errors
+/// See [`StoreError`].
+#[doc(hidden)]
+pub async fn tamper(store: &Store, statement: &str) -> Result<u64, StoreError> {
+    tx!(store, "tamper", |tx, D| {
+        Ok(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await?.rows_affected())
+    })
+}
