@@ -125,6 +125,5 @@ async fn doctor_names_the_timer_index_of_an_embedded_deployment() -> anyhow::Res
     let well = say(Some(&ward.world.config), &["doctor"]).await?.well()?;
     assert!(well.out.contains("ok    timer index store:"), "{well:?}");
     assert!(well.out.contains("ok    broker memory:"), "{well:?}");
-    assert!(!well.out.contains('…'), "{well:?}");
     Ok(())
 }
