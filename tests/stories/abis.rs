@@ -61,10 +61,10 @@ async fn the_other_events_of_an_abi_with_an_unknown_type_are_told_and_its_logs_a
 async fn two_events_of_one_shape_are_refused_by_name(deployment: Deployment) -> anyhow::Result<()> {
     let node = ScriptedNode::start().await?;
     let word = |byte: u8| Address::repeat_byte(byte).into_word();
-    let mut foo = LogSpec::new(BELL, keccak256("Foo(address,address)"), 1);
-    foo.topics.push(word(1));
-    foo.data = word(2).to_vec().into();
-    node.mine(vec![foo]);
+    let mut log = LogSpec::new(BELL, keccak256("Foo(address,address)"), 1);
+    log.topics.push(word(1));
+    log.data = word(2).to_vec().into();
+    node.mine(vec![log]);
     let (one, two) = ("event Foo(address indexed a, address b)", "event Foo(address a, address indexed b)");
     let folder = deployment.folder.path().to_owned();
     for (name, events) in [("both", vec![one, two]), ("one", vec![one]), ("two", vec![two])] {

@@ -41,7 +41,7 @@ fn answer(node: &ScriptedNode) -> Arc<AtomicBool> {
     let is_ready = Arc::clone(&ready);
     node.answer("eth_call", move |params| {
         let call = &params[0];
-        let input = call["input"].as_str().or(call["data"].as_str()).unwrap_or_default();
+        let input = call["input"].as_str().or_else(|| call["data"].as_str()).unwrap_or_default();
         Reply::Result(match input {
             _ if !is_ready.load(Ordering::Relaxed) => Json::from("0x"),
             "0x06fdde03" => encoded("Bell Token"),

@@ -28,7 +28,7 @@ const OTHER: Address = Address::repeat_byte(0x22);
 
 fn log(signature: &str, indexed: &[Address], amount: u64, tx: u64) -> LogSpec {
     let mut log = LogSpec::new(WETH, keccak256(signature), tx);
-    log.topics.extend(indexed.iter().map(|address| address.into_word()));
+    log.topics.extend(indexed.iter().map(Address::into_word));
     log.data = B256::from(U256::from(amount)).to_vec().into();
     log
 }

@@ -54,7 +54,7 @@ fn answering(world: &World, replies: [Reply; 3]) -> Arc<AtomicUsize> {
         count.fetch_add(1, Ordering::Relaxed);
         let [name, symbol, decimals] = &replies;
         let call = &params[0];
-        let input = call["input"].as_str().or(call["data"].as_str()).unwrap_or_default();
+        let input = call["input"].as_str().or_else(|| call["data"].as_str()).unwrap_or_default();
         match input {
             "0x06fdde03" => name.clone(),
             "0x95d89b41" => symbol.clone(),
