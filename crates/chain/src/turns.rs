@@ -82,7 +82,11 @@ impl Node {
         let turns = self.turns(self.choice.pinned(), place);
         let turn = self.in_turn(method, place, &turns, ask).await;
         if let (index, Ok(_)) = &turn {
-            self.pin(*index);
+            let quarantined = self.pool.upstreams[*index].is_quarantined(self.pool.shared.clock.now());
+            // Found out to lie while this answer was under way, it does not come back into use by it.
+            if !quarantined {
+                self.pin(*index);
+            }
         }
         turn
     }
