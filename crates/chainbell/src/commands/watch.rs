@@ -117,7 +117,9 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::List => list(&store).await,
         Command::Show { id } => {
             let watch = found(&store, &id).await?;
-            let json = serde_json::to_string_pretty(&super::watch_show::shown(&watch))
+            let table =
+                config.raw.watch.iter().find(|table| watch.from_file && table.id == watch.id.as_str());
+            let json = serde_json::to_string_pretty(&super::watch_show::shown(&watch, table))
                 .map_err(|error| Failure::world(error.to_string()))?;
             print(&json)
         }

@@ -5,8 +5,14 @@ use std::time::Duration;
 use domain::{Spam, Strategy, Watch};
 use serde_json::{Map, Value as Json, json};
 
-/// The watch by the keys of `[[watch]]`. What has no meaning for it is left out.
-pub(super) fn shown(watch: &Watch) -> Json {
+use crate::config::{Span, WatchTable, written};
+
+/// The watch by the keys of `[[watch]]`, and its durations as `table` has them where it comes from the file. What has no
+/// meaning for it is left out.
+pub(super) fn shown(watch: &Watch, table: Option<&WatchTable>) -> Json {
+    let span = |given: fn(&WatchTable) -> Option<&Span>, duration: Duration| {
+        table.and_then(given).map_or_else(|| written(duration), ToString::to_string)
+    };
     let mut shown = Map::new();
     let mut put = |key: &str, value: Json| shown.insert(key.to_owned(), value);
     put("id", json!(watch.id));
@@ -26,8 +32,8 @@ pub(super) fn shown(watch: &Watch) -> Json {
             if let Some(schedule) = &telling.schedule {
                 put("schedule", json!(schedule));
             } else {
-                put("window", json!(written(rule.window)));
-                put("max_wait", json!(written(rule.max_wait)));
+                put("window", json!(span(|table| table.window.as_ref(), rule.window)));
+                put("max_wait", json!(span(|table| table.max_wait.as_ref(), rule.max_wait)));
                 put("max_count", json!(rule.max_count));
                 put("slide", json!(rule.slide));
                 put("leading", json!(telling.leading));
@@ -47,22 +53,35 @@ pub(super) fn shown(watch: &Watch) -> Json {
     Json::Object(shown)
 }
 
-/// In the one unit that divides it: `60s`, `10m`, `36h`, `500ms`.
-fn written(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if millis >= length && millis.is_multiple_of(length) && millis != 60_000 {
-            return format!("{}{unit}", millis / length);
-        }
-    }
-    if millis == 60_000 { "60s".to_owned() } else { format!("{millis}ms") }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use domain::{Strategy, Telling, Watch, WindowRule};
 
     use super::*;
+    use crate::config::Config;
+
+    const FILE: &str = r#"
+[[chain]]
+name = "local"
+chain_id = 31337
+rpc = ["ws://127.0.0.1:8545"]
+[[contract]]
+name = "usdc"
+chain = "local"
+abi = "abi/erc20.json"
+[[recipient]]
+id = "ops"
+[[watch]]
+id = "w"
+recipient = "ops"
+contract = "usdc"
+event = "Transfer"
+strategy = "digest"
+window = "90s"
+max_wait = "1h"
+"#;
 
     fn watch(strategy: Strategy, telling: Telling) -> anyhow::Result<Watch> {
         Ok(Watch {
@@ -87,25 +106,23 @@ mod tests {
             max_count: 10_000,
             slide: false,
         };
-        let immediate = shown(&watch(Strategy::Immediate, Telling::default())?);
+        let immediate = shown(&watch(Strategy::Immediate, Telling::default())?, None);
         assert_eq!(
             immediate.to_string(),
             r#"{"id":"w","recipient":"r","contract":"c","event":"Transfer","strategy":"immediate","critical":false,"deliver_at":"12","paused":false,"from":"file"}"#
         );
-        let digest = shown(&watch(Strategy::Digest(rule), Telling::default())?);
-        assert_eq!((&digest["window"], &digest["max_wait"]), (&json!("60s"), &json!("10m")));
+        let digest = shown(&watch(Strategy::Digest(rule), Telling::default())?, None);
+        assert_eq!((&digest["window"], &digest["max_wait"]), (&json!("1m"), &json!("10m")));
         assert_eq!((&digest["max_count"], &digest["leading"]), (&json!(10_000), &json!(false)));
         let telling = Telling { schedule: Some("0 9 * * MON-FRI".parse()?), ..Telling::default() };
-        let daily = shown(&watch(Strategy::Digest(rule), telling)?);
+        let daily = shown(&watch(Strategy::Digest(rule), telling)?, None);
         assert_eq!(daily["schedule"], json!("0 9 * * MON-FRI"));
         for key in ["window", "max_wait", "max_count", "slide", "leading", "where", "group_by"] {
             assert!(daily.get(key).is_none(), "{key}: {daily}");
         }
-        for (millis, text) in
-            [(500, "500ms"), (90_000, "90s"), (3_600_000, "1h"), (5_400_000, "90m"), (0, "0ms")]
-        {
-            assert_eq!(written(Duration::from_millis(millis)), text);
-        }
+        let config = Config::parse("chainbell.toml", FILE, Path::new("."))?;
+        let from_file = shown(&config.watches[0], Some(&config.raw.watch[0]));
+        assert_eq!((&from_file["window"], &from_file["max_wait"]), (&json!("90s"), &json!("1h")));
         Ok(())
     }
 }
