@@ -93,7 +93,8 @@ fn postgres(code: &str) -> Fault {
     }
 }
 
-/// What an operator reads: the thing, the mend, and what the database said.
+/// What an operator reads: the thing, the mend, and the code of what the database said. Its own words are for the log: they
+/// have parts of statements in them, and depend on its version and language.
 pub(crate) fn sentence(error: &sqlx::Error, place: &str) -> String {
     let code = match error {
         sqlx::Error::Database(database) => database.code().map(std::borrow::Cow::into_owned),
@@ -107,9 +108,43 @@ pub(crate) fn sentence(error: &sqlx::Error, place: &str) -> String {
         },
         _ => None,
     };
+    tracing::debug!("the database's own words: {error}");
     match hint {
-        Some(hint) => format!("{hint} ({error})"),
-        None => error.to_string(),
+        Some(hint) => format!("{hint} ({})", brief(error)),
+        None => brief(error),
+    }
+}
+
+/// Raised by a trigger of the schema: the words are ours.
+const RAISED: [&str; 2] = ["P0001", "1811"];
+/// SQLite's code of a CHECK, the one rule whose name it gives.
+const CHECK: &str = "275";
+
+fn brief(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            if RAISED.contains(&&*code) {
+                return database.message().to_owned();
+            }
+            let of_a_check = || database.message().rsplit_once(": ").filter(|_| code == CHECK);
+            let rule = database.constraint().or_else(|| of_a_check().map(|(_, name)| name));
+            let code = match sqlite_primary(&code) {
+                Some(_) => format!("SQLite's code {code}"),
+                None => format!("SQLSTATE {code}"),
+            };
+            rule.map_or_else(|| code.clone(), |rule| format!("it breaks the rule {rule}, {code}"))
+        }
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => format!("TLS fails: {error}"),
+        sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
+        sqlx::Error::PoolClosed => "chainbell is ending".to_owned(),
+        sqlx::Error::Configuration(error) => error.to_string(),
+        sqlx::Error::RowNotFound => "a row is missing".to_owned(),
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
+            "its connection is of no use any more".to_owned()
+        }
+        _ => "its answer cannot be read".to_owned(),
     }
 }
 
@@ -152,6 +187,14 @@ fn about_postgres(code: &str, place: &str) -> Option<String> {
             "the server at {place} is read-only (a standby, or a failover under way): store.url must name the primary"
         )),
         "26000" | "42P05" => Some(crate::postgres::pooled(place)),
+        "28000" | "28P01" => Some(
+            "the server does not accept the user and password: mend them, with @ : / # written %40 %3A %2F %23".to_owned(),
+        ),
+        "3D000" => Some("there is no such database: make it with CREATE DATABASE".to_owned()),
+        "42501" => Some("the role lacks a right: make it the owner of the database".to_owned()),
+        "42P01" | "42703" => {
+            Some("the schema is not as chainbell made it: bring the database back from a backup".to_owned())
+        }
         "53100" => Some(format!(
             "the disk under the server at {place} is full: make room there, and the work goes on by itself"
         )),

@@ -122,7 +122,7 @@ fn unreachable(shown: &str, error: &sqlx::Error) -> StoreError {
             let named = if detail.contains(shown) { detail } else { format!("{shown}: {detail}") };
             StoreError::Unavailable { query, detail: named }
         }
-        _ => StoreError::Config { url: shown.to_owned(), detail: error.to_string() },
+        _ => StoreError::Config { url: shown.to_owned(), detail: crate::fault::sentence(error, shown) },
     }
 }
 

@@ -20,6 +20,7 @@ mod standing;
 mod strings;
 mod telling;
 mod unmatched;
+mod words;
 mod world;
 
 /// Runs each test on both dialects.
