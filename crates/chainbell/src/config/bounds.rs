@@ -26,7 +26,7 @@ const POLL: Bounds = Bounds::new(Duration::from_millis(50), Duration::from_secs(
 /// How long a digest gathers, and how long its first event waits.
 pub(super) const WINDOW: Bounds = Bounds::new(Duration::from_millis(10), Duration::from_secs(366 * DAY));
 
-const RETRIES_MAX: usize = 100;
+const RETRIES_MAX: usize = 1_000;
 const CALLS: RangeInclusive<usize> = 1..=1_000;
 const RANGE: RangeInclusive<u64> = 1..=1_000_000_000;
 const REORG_DEPTH: RangeInclusive<u32> = 1..=100_000;
