@@ -1,5 +1,7 @@
 //! What a watch would have sent: told beforehand, and sent to nobody.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use alloy_primitives::{Address, U256};
 use anyhow::Context as _;
 use serde_json::{Value as Json, json};
@@ -50,7 +52,9 @@ async fn a_rehearsal_says_what_a_watch_would_have_sent_and_sends_nothing(
     let samples = bursts["samples"].as_array().cloned().unwrap_or_default();
     let counts: Vec<_> = samples.iter().map(|sample| sample["count"].clone()).collect();
     assert_eq!(counts, [json!(3), json!(4)], "{bursts}");
-    let day = digest_watch("day", me, "60s").replace("window = \"60s\"", "schedule = \"0 9 * * *\"");
+    // Both bursts lie before one time of the schedule, at whatever hour this runs.
+    let schedule = format!("schedule = \"0 {} * * *\"", hour_half_a_day_from_now()?);
+    let day = digest_watch("day", me, "60s").replace("window = \"60s\"", &schedule);
     std::fs::write(&file, day)?;
     let daily = rehearsed(&world, &path, &[]).await?;
     assert_eq!((&daily["events"], &daily["largest"]), (&json!(7), &json!(7)), "{daily}");
@@ -70,6 +74,12 @@ async fn a_rehearsal_says_what_a_watch_would_have_sent_and_sends_nothing(
         .refused(2, &["watch.toml", "recipient"]);
     say(config, &["watch", "dry-run", "sent", "--from-block", "99999"]).await?.refused(2, &["--from-block"]);
     Ok(())
+}
+
+/// The hour of the day, in UTC, that is twelve hours from now.
+fn hour_half_a_day_from_now() -> anyhow::Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    Ok((now / 3_600 + 12) % 24)
 }
 
 /// Begins and ends as `of` does.
