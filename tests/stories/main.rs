@@ -5,6 +5,7 @@ mod audit;
 mod audit_hits;
 mod bad_input;
 mod before_run;
+mod broken_store;
 mod chains;
 mod chaos;
 mod commands;

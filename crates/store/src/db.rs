@@ -82,17 +82,8 @@ impl Store {
             let pools = postgres::connect(url, share, &suspicion).await?;
             (Db::Postgres(pools.main), pools.commits, Some(Arc::new(pools.connections)))
         } else if url.starts_with("sqlite:") {
-            let (writer, readers) = sqlite::connect(url).await.map_err(|error| {
-                if sqlite::is_busy(&error) {
-                    StoreError::from_sqlx("connect", &shown, &error)
-                } else {
-                    let detail = crate::fault::sentence(&error, &shown);
-                    StoreError::Config {
-                        url: shown.clone(),
-                        detail: format!("{detail}; write sqlite://path/to/file.db"),
-                    }
-                }
-            })?;
+            let connected = sqlite::connect(url).await;
+            let (writer, readers) = connected.map_err(|error| sqlite::refusal(url, &shown, &error))?;
             (Db::Sqlite { writer, readers }, None, None)
         } else {
             let detail = "it must begin with postgres:// or sqlite://".to_owned();

@@ -102,7 +102,13 @@ pub(crate) fn sentence(error: &sqlx::Error, place: &str) -> String {
     };
     let hint = match (error, code.as_deref()) {
         (sqlx::Error::PoolTimedOut, _) => Some(no_connection(place)),
+        (sqlx::Error::Tls(_), _) => Some(format!(
+            "TLS with the server at {place} fails: sslrootcert in store.url must name the certificate of its authority, and \
+             the host there must be one that the server's certificate names"
+        )),
         (_, Some(code)) => match sqlite_primary(code) {
+            // Room for the file -shm is a disk's room, too.
+            Some(_) if code == NO_ROOM_FOR_SHM => about_sqlite(13, place),
             Some(primary) => about_sqlite(primary, place),
             None => about_postgres(code, place),
         },
@@ -117,6 +123,8 @@ pub(crate) fn sentence(error: &sqlx::Error, place: &str) -> String {
 
 /// Raised by a trigger of the schema: the words are ours.
 const RAISED: [&str; 2] = ["P0001", "1811"];
+/// SQLite's code where the file -shm cannot be made as long as it must be.
+const NO_ROOM_FOR_SHM: &str = "4874";
 /// SQLite's code of a CHECK, the one rule whose name it gives.
 const CHECK: &str = "275";
 
@@ -136,7 +144,7 @@ fn brief(error: &sqlx::Error) -> String {
             rule.map_or_else(|| code.clone(), |rule| format!("it breaks the rule {rule}, {code}"))
         }
         sqlx::Error::Io(error) => error.to_string(),
-        sqlx::Error::Tls(error) => format!("TLS fails: {error}"),
+        sqlx::Error::Tls(error) => error.to_string(),
         sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
         sqlx::Error::PoolClosed => "chainbell is ending".to_owned(),
         sqlx::Error::Configuration(error) => error.to_string(),
@@ -175,10 +183,29 @@ fn about_sqlite(primary: u32, place: &str) -> Option<String> {
             Some(format!("the disk under {folder} is full: make room there, and the work goes on by itself"))
         }
         14 => Some(format!(
-            "the database file in {folder} cannot be opened: look at the folder and its permissions"
+            "the database file in {folder} cannot be opened: the folder must exist, and the user of this process must be \
+             allowed to write in it"
         )),
         _ => None,
     }
+}
+
+/// Whether a disk has no room, for the database or for the files beside it.
+pub(crate) fn is_without_room(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == NO_ROOM_FOR_SHM || sqlite_primary(&code) == Some(13))
+}
+
+/// As [`sentence`], of what the system says of a file beside SQLite's database.
+pub(crate) fn about_file(error: &std::io::Error, place: &str) -> String {
+    use std::io::ErrorKind;
+    let like = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => 13,
+        ErrorKind::ReadOnlyFilesystem => 8,
+        ErrorKind::PermissionDenied | ErrorKind::NotFound => 14,
+        _ => 10,
+    };
+    about_sqlite(like, place).map_or_else(|| error.to_string(), |hint| format!("{hint} ({error})"))
 }
 
 fn about_postgres(code: &str, place: &str) -> Option<String> {
@@ -187,7 +214,11 @@ fn about_postgres(code: &str, place: &str) -> Option<String> {
             "the server at {place} is read-only (a standby, or a failover under way): store.url must name the primary"
         )),
         "26000" | "42P05" => Some(crate::postgres::pooled(place)),
-        "28000" | "28P01" => Some(
+        "28000" => Some(format!(
+            "the server at {place} does not let this user in: there is no such role, or its pg_hba.conf has no line for the \
+             user, the database and this host, or only one for TLS (then sslmode=require in store.url)"
+        )),
+        "28P01" => Some(
             "the server does not accept the user and password: mend them, with @ : / # written %40 %3A %2F %23".to_owned(),
         ),
         "3D000" => Some("there is no such database: make it with CREATE DATABASE".to_owned()),

@@ -59,6 +59,7 @@ mod status;
 #[doc(hidden)]
 pub mod testing;
 mod token;
+mod trial;
 mod unmatched;
 mod values;
 mod watch;

@@ -238,7 +238,11 @@ async fn limits(first: &PgPool, share: Share) -> Result<Connections, sqlx::Error
 /// # Errors
 /// [`StoreError::Config`] when `url` is not PostgreSQL's, or the server refuses.
 pub async fn create_database(url: &str, name: &str) -> Result<String, StoreError> {
-    on_server(url, name, format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).await?;
+    create_database_as(url, name, "ENCODING 'UTF8' TEMPLATE template0").await
+}
+
+pub(crate) async fn create_database_as(url: &str, name: &str, options: &str) -> Result<String, StoreError> {
+    on_server(url, name, format!("CREATE DATABASE {name} {options}")).await?;
     let (server, _) = url.rsplit_once('/').ok_or_else(|| refused(url, "it names no database"))?;
     Ok(format!("{server}/{name}"))
 }

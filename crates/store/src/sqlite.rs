@@ -7,7 +7,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::fault::Fault;
+use crate::{
+    StoreError,
+    fault::{self, Fault},
+    trial,
+};
 
 const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,10 +27,8 @@ pub(crate) async fn connect(url: &str) -> Result<(SqlitePool, SqlitePool), sqlx:
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .optimize_on_close(true, None);
-    // The name of a database in memory begins with a scheme, and is no file.
     let file = options.get_filename().to_owned();
-    let is_file = !file.to_string_lossy().starts_with("file:");
-    if is_file {
+    if !is_in_memory(&file) {
         owners_only(&file);
     }
     // A file does not hang up; but a connection whose transaction SQLite rolled back on its own begins no other one.
@@ -41,6 +43,11 @@ pub(crate) async fn connect(url: &str) -> Result<(SqlitePool, SqlitePool), sqlx:
     let writer = first_connection(|| pool().max_connections(1).connect_with(options.clone())).await?;
     let readers = pool().max_connections(READERS_MAX).connect_with(options).await?;
     Ok((writer, readers))
+}
+
+/// The name of a database in memory begins with a scheme, and is no file.
+pub(crate) fn is_in_memory(file: &Path) -> bool {
+    file.to_string_lossy().starts_with("file:")
 }
 
 /// The database holds webhook secrets: its owner reads it and no one else. SQLite gives the files beside it the mode of the
@@ -98,7 +105,29 @@ where
     connect().await
 }
 
+/// Why the file cannot be opened, and the mend.
+pub(crate) fn refusal(url: &str, shown: &str, error: &sqlx::Error) -> StoreError {
+    let detail = match error {
+        sqlx::Error::Database(_) if is_busy(error) || fault::is_without_room(error) => {
+            return StoreError::from_sqlx("connect", shown, error);
+        }
+        // SQLite cannot open the file that it writes beside the database's: the system says more.
+        sqlx::Error::Database(_) => match written_beside(url) {
+            Err(said) => fault::about_file(&said, shown),
+            Ok(()) => fault::sentence(error, shown),
+        },
+        _ => format!("{}; write sqlite://path/to/file.db", fault::sentence(error, shown)),
+    };
+    StoreError::Config { url: shown.to_owned(), detail }
+}
+
+fn written_beside(url: &str) -> std::io::Result<()> {
+    let Ok(options) = SqliteConnectOptions::from_str(url) else { return Ok(()) };
+    let file = options.get_filename();
+    if is_in_memory(file) { Ok(()) } else { trial::write_beside(file, 0) }
+}
+
 /// Whether another process holds the file.
-pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+fn is_busy(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && Fault::of(error) == Fault::Later
 }

@@ -14,3 +14,13 @@ pub async fn tamper(store: &Store, statement: &str) -> Result<u64, StoreError> {
         Ok(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await?.rows_affected())
     })
 }
+
+/// As [`create_database`](crate::create_database), in an encoding that cannot hold all text.
+///
+/// # Errors
+/// As [`create_database`](crate::create_database).
+#[doc(hidden)]
+pub async fn create_latin1_database(url: &str, name: &str) -> Result<String, StoreError> {
+    let encoding = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'LATIN1'";
+    crate::postgres::create_database_as(url, name, encoding).await
+}

@@ -1,22 +1,16 @@
 //! Databases and servers that are not as the store needs them: each is named with its mend.
 
-use std::{
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    process::Stdio,
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use store::{Store, StoreError};
-use testkit::wait::eventually;
-use tokio::process::{Child, Command};
+use testkit::postgres::{Pooler, TlsPostgres};
 
 use crate::world::{World, header};
 
 const TERM: Duration = Duration::from_secs(30);
-const CAP: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_database_that_cannot_hold_all_text_is_refused_with_the_mend() -> anyhow::Result<()> {
@@ -113,71 +107,11 @@ async fn as_many_connections_are_used_as_are_set_and_one_is_enough() -> anyhow::
     Ok(())
 }
 
-/// A pgbouncer of the test's own in front of the tests' server.
-struct Pooler {
-    port: u16,
-    process: Child,
-    _dir: tempfile::TempDir,
-}
-
-impl Pooler {
-    fn start(world: &World, mode: &str) -> anyhow::Result<Self> {
-        let options = world.postgres_options()?;
-        let (_, rest) = world.url.split_once("://").context("a scheme")?;
-        let (login, _) = rest.split_once('@').context("a login")?;
-        let (user, password) = login.split_once(':').context("a password")?;
-        let dir = tempfile::tempdir()?;
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let config = dir.path().join("pgbouncer.ini");
-        std::fs::write(
-            &config,
-            format!(
-                "[databases]\n* = host={} port={} user={user} password={password}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-                 listen_port = {port}\nauth_type = any\nunix_socket_dir =\npool_mode = {mode}\n",
-                options.get_host(),
-                options.get_port(),
-            ),
-        )?;
-        // It refuses to be root, and then reads its file as another.
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
-        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644))?;
-        let mut command = Command::new("pgbouncer");
-        if std::fs::metadata(dir.path())?.uid() == 0 {
-            command.args(["-u", "nobody"]);
-        }
-        let process = command
-            .arg(&config)
-            .env("PATH", format!("{}:/usr/sbin", std::env::var("PATH")?))
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("pgbouncer does not start: run `scripts/services start`, which installs it")?;
-        Ok(Self { port, process, _dir: dir })
-    }
-
-    async fn url(&mut self, world: &World) -> anyhow::Result<String> {
-        let database = world.postgres_options()?.get_database().context("a database")?.to_owned();
-        let url = format!("postgres://any:any@127.0.0.1:{}/{database}", self.port);
-        let process = &mut self.process;
-        eventually("the pooler answers", CAP, || {
-            let (url, over) = (url.clone(), process.try_wait());
-            async move {
-                anyhow::ensure!(over?.is_none(), "pgbouncer ended");
-                let options: PgConnectOptions = url.parse()?;
-                Ok(options.extra_float_digits(None).connect().await.map(drop))
-            }
-        })
-        .await?;
-        Ok(url)
-    }
-}
-
 #[tokio::test]
 async fn a_pooler_that_gives_each_transaction_another_session_is_named_with_the_mend() -> anyhow::Result<()> {
     let world = World::postgres().await?;
-    let mut pooler = Pooler::start(&world, "transaction")?;
-    let url = pooler.url(&world).await?;
-    let refused = Store::open(&url).await.expect_err("sessions change");
+    let pooler = Pooler::start(&world.url, "transaction").await?;
+    let refused = Store::open(&pooler.url).await.expect_err("sessions change");
     assert!(matches!(refused, StoreError::Config { .. }), "{refused:?}");
     let text = refused.to_string();
     assert!(text.contains("pgbouncer") && text.contains("pool_mode = session"), "{text}");
@@ -187,8 +121,8 @@ async fn a_pooler_that_gives_each_transaction_another_session_is_named_with_the_
 #[tokio::test]
 async fn a_pooler_that_keeps_sessions_is_as_good_as_the_server() -> anyhow::Result<()> {
     let world = World::postgres().await?;
-    let mut pooler = Pooler::start(&world, "session")?;
-    let store = Store::open(&pooler.url(&world).await?).await?;
+    let pooler = Pooler::start(&world.url, "session").await?;
+    let store = Store::open(&pooler.url).await?;
     assert!(store.take_lease("lane", "one", world.now, TERM).await?);
     assert!(!store.take_lease("lane", "two", world.now, TERM).await?);
     Ok(())
@@ -209,6 +143,24 @@ async fn prepared_statements_that_are_gone_are_prepared_again_on_another_connect
         sqlx::query(statement).execute(&mut beside).await?;
     }
     assert!(world.store.take_lease("lane", "one", world.now, TERM).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_believed_by_its_authority_and_by_no_other() -> anyhow::Result<()> {
+    let server = TlsPostgres::start().await?;
+    let ca = server.certificates.file("ca.pem");
+    let store =
+        Store::open(&server.url(&format!("sslmode=verify-full&sslrootcert={}", ca.display()))).await?;
+    assert!(store.take_lease("lane", "one", world_time(), TERM).await?);
+    store.try_out(world_time()).await?;
+    // Nobody else vouches for it, and it speaks to nobody in the clear.
+    let other = testkit::certificates::Certificates::make()?.file("ca.pem");
+    let strange = format!("sslmode=verify-full&sslrootcert={}", other.display());
+    for (parameters, part) in [(strange.as_str(), "sslrootcert"), ("sslmode=disable", "sslmode")] {
+        let refused = Store::open(&server.url(parameters)).await.expect_err(parameters).to_string();
+        assert!(refused.contains(part) && !refused.contains("s3cret"), "{parameters}: {refused}");
+    }
     Ok(())
 }
 
