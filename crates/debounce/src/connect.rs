@@ -67,10 +67,8 @@ pub(crate) async fn connect(
     config: &RedisConfig,
     keys: &[String],
 ) -> Result<ConnectionManager, DebounceError> {
-    let failed = |error: RedisError| {
-        let mend = faults::mend(&error).unwrap_or("check debounce.url");
-        config.failed("connect", format!("{error}; {mend}"))
-    };
+    let failed =
+        |error: RedisError| config.failed("connect", faults::sentence(&error, Some("check debounce.url")));
     let client = client(config).await?.map_err(failed)?;
     let manager = ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))

@@ -105,10 +105,7 @@ impl RedisDebouncer {
         metrics::histogram!("chainbell_redis_command_seconds", "command" => action).record(started.elapsed());
         result.map_err(|error| {
             metrics::counter!("chainbell_redis_command_errors_total", "command" => action).increment(1);
-            let detail = match faults::mend(&error) {
-                Some(mend) => format!("{error}; {mend}"),
-                None => error.to_string(),
-            };
+            let detail = faults::sentence(&error, None);
             DebounceError { url: self.url.clone(), action, detail }
         })
     }

@@ -227,3 +227,26 @@ async fn what_a_login_may_not_do_is_said_in_the_servers_words() -> anyhow::Resul
     assert!(error.contains("a message is not taken") && error.contains("Permissions Violation"), "{error}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_trial_keeps_to_the_subjects_under_the_prefix_and_out_of_a_neighbours_stream() -> anyhow::Result<()>
+{
+    let server = NatsServer::start(&format!(
+        "{JETSTREAM}\nno_auth_user: all\nauthorization: {{ users: [ {{ user: all, password: all }}, {{ user: bell, \
+         password: s3cret, permissions: {{ publish: [\"here.>\", \"$JS.API.>\", \"$JS.ACK.>\"], subscribe: [\"_INBOX.>\"] }} }} ] }}"
+    ))
+    .await?;
+    server.create_stream("NEIGHBOUR", "doctor.>").await?;
+    let url = format!("nats://bell:s3cret@{}", server.address);
+    let broker = Broker::connect(&BrokerConfig::new(&url, "here"), Arc::new(RealClock)).await?;
+    broker.try_out().await?;
+    // Another prefix is another's.
+    let other = Broker::connect(&BrokerConfig::new(&url, "there"), Arc::new(RealClock)).await;
+    let tried = match other {
+        Ok(other) => other.try_out().await,
+        Err(error) => Err(error),
+    };
+    let refused = tried.expect_err("its subjects are not the login's").to_string();
+    assert!(!refused.contains("s3cret"), "{refused}");
+    Ok(())
+}

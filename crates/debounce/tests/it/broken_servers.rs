@@ -35,6 +35,9 @@ async fn refused(url: &str, parts: &[&str]) -> anyhow::Result<()> {
     for said in [tried, added] {
         anyhow::ensure!(parts.iter().all(|part| said.contains(part)), "{parts:?}: {said}");
         anyhow::ensure!(!said.contains("s3cret"), "{said}");
+        for of_the_library in ["Pipeline", "Index ", "ResponseError", "signalled by the server"] {
+            anyhow::ensure!(!said.contains(of_the_library), "the library speaks: {said}");
+        }
     }
     Ok(())
 }
