@@ -15,7 +15,7 @@ use crate::{config::Config, failure::Failure};
 /// # Errors
 /// See [`Failure`].
 pub async fn open(config: &Config) -> Result<Store, Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     put(config, &store).await?;
     Ok(store)
 }

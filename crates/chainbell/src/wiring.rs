@@ -7,12 +7,12 @@
 //! recipient ← channel ← deliver ← broker(NOTIFY) ← relay ← store ← digest
 //! ```
 
-use std::{collections::HashMap, fmt, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use abi::Decoder;
 use api::Api;
 use broker::{Broker, ConsumerConfig};
-use chain::{Node, NodeConfig};
+use chain::Node;
 use domain::{
     ChainClient, ChainId, Channel, Clock, Debouncer, Publisher,
     message::{STREAM_CHAIN, STREAM_NOTIFY},
@@ -36,16 +36,18 @@ use pipeline::{
     tokens::Tokens,
     watches::Watches,
 };
-use store::{Connections, OwnLengths, Store, StoreClock};
+use store::{OwnLengths, Store, StoreClock};
 use uuid::Uuid;
 
 use crate::{
     commands::audit_hits,
     config::{Chain, Config, raw::Audit},
     failure::Failure,
-    gauges, past,
+    gauges,
+    nodes::patient_node,
+    past,
     roles::{Role, Roles},
-    servers,
+    servers, stores,
     supervise::{MakeRoom, Supervisor},
     timekeeper,
 };
@@ -82,27 +84,13 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// How many connections there are, how many are wanted, and why there are not as many.
-pub(crate) fn few(connections: &Connections) -> Option<(u32, u32, &str)> {
-    let why = connections.limited_by.as_deref()?;
-    Some((connections.most, connections.wanted, why))
-}
-
 impl Parts {
     /// Connects everything that `roles` need.
     ///
     /// # Errors
     /// One sentence that names what cannot be reached, and the mend.
     pub async fn connect(config: Arc<Config>, roles: &Roles) -> Result<Self, Failure> {
-        let section = &config.raw.store;
-        let store = Store::open_with(&section.url, section.connections.map(NonZeroU32::get)).await?;
-        if let Some((most, wanted, why)) = store.connections().and_then(few) {
-            tracing::warn!(
-                connections.most = most,
-                connections.wanted = wanted,
-                "few connections to the store: {why}"
-            );
-        }
+        let store = stores::of_process(&config).await?;
         crate::sync::chains_agree(&config, &store).await?;
         let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
         let broker = servers::broker(&config, Arc::clone(&clock)).await?;
@@ -401,39 +389,6 @@ impl Parts {
         });
         Ok(())
     }
-}
-
-/// How long a start waits before it asks again for a node that is not there: it may be starting too, or have broken off.
-const NODE_AGAIN: [Duration; 4] =
-    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-
-async fn patient_node(chain: &Chain, clock: &Arc<dyn Clock>) -> Result<Node, Failure> {
-    for wait in NODE_AGAIN {
-        match node(chain, Arc::clone(clock)).await {
-            Err(failure @ Failure::World(_)) => {
-                tracing::warn!(chain = %chain.name, again.in_ms = wait.as_millis(), "{failure}");
-                clock.sleep(wait).await;
-            }
-            ended => return ended,
-        }
-    }
-    node(chain, Arc::clone(clock)).await
-}
-
-/// The node of a chain, connected.
-///
-/// # Errors
-/// One sentence that names the redacted URL and the mend.
-pub async fn node(chain: &Chain, clock: Arc<dyn Clock>) -> Result<Node, Failure> {
-    let config = NodeConfig {
-        max_concurrent_calls: chain.keys.calls_max,
-        poll_interval: chain.keys.poll.0,
-        ..NodeConfig::new(chain.name.clone(), chain.id, chain.rpc.clone())
-    };
-    Node::connect(config, clock).await.map_err(|error| {
-        let sentence = error.to_string();
-        if error.is_misconfigured() { Failure::usage(sentence) } else { Failure::world(sentence) }
-    })
 }
 
 /// The channels that a configuration allows.

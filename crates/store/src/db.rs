@@ -50,7 +50,16 @@ impl Store {
     /// [`StoreError::Unavailable`] when nobody answers there, [`StoreError::NewerSchema`] when a newer chainbell made the
     /// database.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let store = Self::connect_with(url, Share::Command).await?;
+        Self::open_beside(url, None).await
+    }
+
+    /// As [`Store::open`], for a command beside running processes: with at most `connections` connections to PostgreSQL, and
+    /// no more than they left.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_beside(url: &str, connections: Option<u32>) -> Result<Self, StoreError> {
+        let store = Self::connect_with(url, Share::Command(connections)).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -71,7 +80,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], the schema's version aside.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Self::connect_with(url, Share::Command).await
+        Self::connect_with(url, Share::Command(None)).await
     }
 
     async fn connect_with(url: &str, share: Share) -> Result<Self, StoreError> {

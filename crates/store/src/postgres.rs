@@ -57,8 +57,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 pub(crate) enum Share {
     /// Those of a running process: as many as it is set to, else as it wants and may have.
     Process(Option<u32>),
-    /// Those of a command, which takes no more than running processes left.
-    Command,
+    /// Those of a command, which takes no more than it is set to, and than running processes left.
+    Command(Option<u32>),
 }
 
 pub(crate) async fn connect(
@@ -199,10 +199,7 @@ async fn limits(first: &PgPool, share: Share) -> Result<Connections, sqlx::Error
         FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()";
     let (role, of_role, by_role, database, of_database, by_database, of_server): Limits =
         sqlx::query_as(statement).fetch_one(first).await?;
-    let set = match share {
-        Share::Process(set) => set,
-        Share::Command => None,
-    };
+    let (Share::Process(set) | Share::Command(set)) = share;
     let wanted = set.unwrap_or(CONNECTIONS_WANTED);
     let enough = wanted + LEFT_FOR_COMMANDS;
     let raise_role = format!("ALTER ROLE {role} CONNECTION LIMIT {enough}");
@@ -222,14 +219,19 @@ async fn limits(first: &PgPool, share: Share) -> Result<Connections, sqlx::Error
         let Ok(limit) = u32::try_from(limit) else { continue };
         let free = match share {
             Share::Process(_) => limit,
-            Share::Command => limit.saturating_sub(u32::try_from(used).unwrap_or(limit)),
+            Share::Command(_) => limit.saturating_sub(u32::try_from(used).unwrap_or(limit)),
         };
         let ours = free.min(limit.saturating_sub(LEFT_FOR_COMMANDS)).max(1);
         if ours < most {
             (most, limited_by) = (ours, Some(format!("{mend}, or set store.connections")));
         }
     }
-    Ok(Connections { most: set.unwrap_or(most), wanted, limited_by })
+    // What is set for a process holds whatever is free at the moment.
+    let most = match share {
+        Share::Process(Some(set)) => set,
+        _ => most,
+    };
+    Ok(Connections { most, wanted, limited_by })
 }
 
 /// Creates a PostgreSQL database on the server of `url` and returns the new database's URL: for tests and for

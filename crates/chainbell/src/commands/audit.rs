@@ -13,9 +13,10 @@ use store::{AuditMethod, Store, StoreClock};
 use crate::{
     config::{Chain, Config},
     failure::Failure,
+    nodes::node,
     output::print,
     progress::Progress,
-    wiring::{ingest_config, node},
+    wiring::ingest_config,
 };
 
 /// Arguments of `audit`.
@@ -57,7 +58,7 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         Some(name) => vec![config.chain(name)?.clone()],
         None => config.chains.clone(),
     };
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(&config).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let mut left = 0;
     for chain in &chains {

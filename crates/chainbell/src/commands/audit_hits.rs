@@ -26,7 +26,7 @@ pub async fn run(config: &Arc<Config>, args: &Args) -> Result<(), Failure> {
         Some(name) => vec![config.chain(name)?.id],
         None => config.chains.iter().map(|chain| chain.id).collect(),
     };
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let mut audit = of(config, &store, &clock);
     hold(&mut audit, clock.as_ref()).await?;

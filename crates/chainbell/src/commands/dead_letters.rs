@@ -52,7 +52,7 @@ pub struct Which {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     match command {
         Command::List { limit } => list(&store, limit).await,
         Command::Show { id } => show(&store, id).await,

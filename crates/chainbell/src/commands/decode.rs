@@ -14,8 +14,8 @@ use store::{Store, StoreClock};
 use crate::{
     config::{Chain, Config},
     failure::Failure,
+    nodes::node,
     output::print,
-    wiring::node,
 };
 
 /// Arguments of `decode`.
@@ -38,7 +38,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         Some(name) => vec![config.chain(name)?],
         None => config.chains.iter().collect(),
     };
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let clock = Arc::new(StoreClock::measure(&store).await?);
     for chain in &chains {
         let node = node(chain, Arc::<StoreClock>::clone(&clock)).await?;

@@ -71,7 +71,7 @@ const COLUMNS: [&str; 14] = [
 /// See [`Failure`].
 pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let chain = config.chain(&args.chain)?;
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     if let Some(name) = &args.contract {
         known_contract(config, &store, chain.id, name).await?;
     }

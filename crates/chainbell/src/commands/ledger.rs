@@ -47,7 +47,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
         }
         None => config.chains.iter().collect(),
     };
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let mut rows = Vec::new();
     for chain in chains {
         rows.extend(of_chain(config, &store, chain, args).await?);

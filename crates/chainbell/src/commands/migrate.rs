@@ -1,7 +1,5 @@
 //! `chainbell migrate`.
 
-use store::Store;
-
 use crate::{config::Config, failure::Failure};
 
 /// Brings the store's schema up to date.
@@ -9,7 +7,7 @@ use crate::{config::Config, failure::Failure};
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     eprintln!("{} is up to date", store.url());
     store.close().await;
     Ok(())

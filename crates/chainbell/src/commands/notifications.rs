@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use domain::RecipientId;
 use serde_json::json;
-use store::{NotificationQuery, Store};
+use store::NotificationQuery;
 
 use crate::{
     config::Config,
@@ -44,7 +44,7 @@ pub enum Format {
 /// See [`Failure`].
 pub async fn run(config: &Config, command: &Command) -> Result<(), Failure> {
     let Command::List { recipient, limit, format } = command;
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let query = NotificationQuery { recipient: recipient.clone(), watch: None, limit: *limit };
     let rows = store.notifications(&query).await?;
     let mut people = table(&["made", "recipient", "watch", "events", "title", "delivered", "open", "dead"]);

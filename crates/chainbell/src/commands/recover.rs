@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::{BlockRef, ChainClient, ChainId, Clock};
 use store::{ChainRow, EventQuery, Rewind, Store, StoreClock};
 
-use crate::{config::Config, failure::Failure, wiring::node};
+use crate::{config::Config, failure::Failure, nodes::node};
 
 /// Arguments of `recover`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Args {
 /// See [`Failure`].
 pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let chain = config.chain(&args.chain)?.clone();
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let row = store.chain(chain.id).await?.filter(|row| row.tip.is_some()).ok_or_else(|| {
         Failure::usage(format!("nothing of '{}' was ever read: there is nothing to recover", chain.name))

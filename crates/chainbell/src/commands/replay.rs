@@ -14,8 +14,9 @@ use crate::{
     commands::run::signalled,
     config::{Chain, Config},
     failure::Failure,
+    nodes::node,
     progress::Progress,
-    wiring::{ingest_config, node},
+    wiring::ingest_config,
 };
 
 /// Arguments of `replay`.
@@ -58,7 +59,7 @@ pub struct Args {
 pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
     let chain = config.chain(&args.chain)?.clone();
     check_contract(&config, &chain, args.contract.as_ref())?;
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(&config).await?;
     let to = last_block(&store, &chain, &args).await?;
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(&store).await?);
     let plan = ReplayPlan {

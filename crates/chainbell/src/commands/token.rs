@@ -12,7 +12,6 @@ use crate::{
     config::{Chain, Config},
     failure::Failure,
     output::{harmless, print, table},
-    wiring,
 };
 
 /// What to do with tokens.
@@ -48,14 +47,14 @@ pub async fn run(config: &Config, command: &Command) -> Result<(), Failure> {
             return Err(Failure::usage(format!("--chain: name the token's chain; the chains are: {known}")));
         }
     };
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let refreshed = refresh(&store, chain, *address).await?;
     say(chain, *address, &refreshed)
 }
 
 async fn refresh(store: &Store, chain: &Chain, address: Address) -> Result<Refreshed, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(StoreClock::measure(store).await?);
-    let node = Arc::new(wiring::node(chain, Arc::clone(&clock)).await?) as Arc<dyn ChainClient>;
+    let node = Arc::new(crate::nodes::node(chain, Arc::clone(&clock)).await?) as Arc<dyn ChainClient>;
     let tokens = Tokens::new(store.clone(), HashMap::from([(chain.id, node)]), clock);
     Ok(tokens.refresh(chain.id, address).await?)
 }

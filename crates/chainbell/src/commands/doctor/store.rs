@@ -8,7 +8,7 @@ use store::{Store, StoreClock};
 use tokio::time::timeout;
 
 use super::Findings;
-use crate::{config::Config, failure::Failure, wiring::few};
+use crate::{config::Config, failure::Failure, stores, stores::few};
 
 /// A commit that waits for a synchronous standby that is gone waits for ever.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(40);
@@ -16,7 +16,7 @@ const TRIAL_TIMEOUT: Duration = Duration::from_secs(40);
 /// Opens the store of `[store]`, which everything else needs.
 pub(super) async fn examine(config: &Config, findings: &mut Findings) -> Result<Store, Failure> {
     let section = &config.raw.store;
-    let store = match Store::open(&section.url).await {
+    let store = match stores::try_open(config).await {
         Ok(store) => store,
         Err(error) => {
             findings.wrong(&error.to_string())?;
