@@ -31,6 +31,7 @@ mod reorg_down;
 mod replay;
 mod scripted;
 mod servers;
+mod set_aside;
 mod standby;
 mod tokens;
 mod trap_list;

@@ -59,6 +59,9 @@ enum Command {
     /// List, show, retry and drop deliveries that were given up
     #[command(subcommand, after_help = "Example: chainbell dead-letters list")]
     DeadLetters(commands::dead_letters::Command),
+    /// List what rooms could not handle, and try it again
+    #[command(subcommand, after_help = "Example: chainbell set-aside list")]
+    SetAside(commands::set_aside::Command),
     /// Say how far everything is
     Status(commands::status::Args),
     /// Check every connection and what the node can do
@@ -105,6 +108,7 @@ impl Cli {
             Command::Target(command) => commands::target::run(&*load()?, command).await,
             Command::Token(command) => commands::token::run(&*load()?, &command).await,
             Command::DeadLetters(command) => commands::dead_letters::run(&*load()?, command).await,
+            Command::SetAside(command) => commands::set_aside::run(&*load()?, &command).await,
             Command::Status(args) => commands::status::run(&*load()?, &args).await,
             Command::Doctor => commands::doctor::run(&*load()?).await,
             Command::Abi(command) => commands::abi::run(&command),

@@ -16,6 +16,9 @@ pub enum Failure {
     /// The world does not do what it should: exit status 1.
     #[error("{0}")]
     World(String),
+    /// All is done but what was set aside: exit status 3.
+    #[error("{0}")]
+    SetAside(String),
 }
 
 impl Failure {
@@ -34,6 +37,7 @@ impl Failure {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::World(_) => ExitCode::from(1),
+            Self::SetAside(_) => ExitCode::from(3),
         }
     }
 }

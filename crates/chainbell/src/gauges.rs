@@ -8,7 +8,7 @@ use store::Store;
 use crate::supervise::Supervisor;
 
 /// The rooms that set aside what they cannot handle.
-const SETTING_ASIDE: [&str; 5] = ["matching", "watches", "confirm", "amend", "relay"];
+const SETTING_ASIDE: [&str; 6] = ["matching", "watches", "confirm", "amend", "relay", "deliver"];
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Starts asking.

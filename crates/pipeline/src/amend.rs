@@ -10,6 +10,7 @@ use store::{Correct, Store, StoreError};
 use crate::{
     Bell, Progress, Room, RoomError,
     aside::{Aside, first_of, guarded, own_fault},
+    items,
     notify::Notifier,
 };
 
@@ -68,19 +69,19 @@ impl Amend {
         let settled = tip.number.saturating_sub(settle_blocks);
         let mut corrected = 0;
         let mut doubtful = store.doubtful(chain, settled, self.aside.page(self.config.batch)).await?;
-        doubtful.retain(|id| !self.aside.rests(&item(*id), now));
+        doubtful.retain(|id| !self.aside.rests(&items::notification(*id), now));
         for id in doubtful {
             match guarded(self.correct(id, settled)).await {
                 Ok(done) => {
                     corrected += u64::from(done);
-                    self.aside.over(std::iter::once(item(id))).await?;
+                    self.aside.over(std::iter::once(items::notification(id))).await?;
                 }
                 // The chain moved on while the correction was made: the next look sees it as it is then.
                 Err(RoomError::Store(StoreError::Fenced(why))) => {
                     tracing::debug!(notification = %id, "{why}");
                 }
                 Err(error) if own_fault(&error) => {
-                    self.aside.put(item(id), &error.to_string(), now).await?;
+                    self.aside.put(items::notification(id), &error.to_string(), now).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -123,11 +124,6 @@ impl Amend {
         tracing::info!(notification = %id, revision = bundle.notification.revision, left = amendment.inside.len(), "corrected");
         Ok(true)
     }
-}
-
-// How a notification is named where its correction is set aside.
-fn item(id: NotificationId) -> String {
-    format!("notification {id}")
 }
 
 #[async_trait]

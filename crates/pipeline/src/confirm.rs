@@ -14,6 +14,7 @@ use store::{HitRow, Store};
 use crate::{
     Bell, Progress, Room, RoomError,
     aside::{Aside, first_of, guarded, own_fault},
+    items,
     notify::{Notifier, in_chain_order},
     planning::{Found, Planner, window_adds},
 };
@@ -153,9 +154,8 @@ impl Confirm {
     }
 }
 
-// How a hit is named where it is set aside.
 fn item(row: &HitRow) -> String {
-    format!("hit {} of watch {}", row.hit.id, row.hit.watch)
+    items::hit(row.hit.id, &row.hit.watch)
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ pub mod factory;
 pub mod finality;
 pub mod health;
 pub mod ingest;
+mod items;
 pub mod ledger;
 pub mod matching;
 pub mod notify;
@@ -32,4 +33,5 @@ pub mod watches;
 
 pub use bell::Bell;
 pub use health::{Health, Pulse};
+pub use items::apart;
 pub use room::{Progress, Room, RoomError};

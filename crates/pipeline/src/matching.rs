@@ -24,6 +24,7 @@ use store::{EventKey, NewHit, Store, StoredEvent};
 use crate::{
     Bell, Progress, Room, RoomError,
     aside::{Aside, guarded, own_fault},
+    items,
     notify::Notifier,
     planning::{Found, Planned, Planner, window_adds},
     suspect::{Judged, Suspect},
@@ -102,7 +103,7 @@ impl Matching {
         let mut left = vec![keys];
         while let Some(keys) = left.pop() {
             match guarded(self.match_all(keys, None)).await {
-                Ok(()) => self.aside.over(keys.iter().map(item)).await?,
+                Ok(()) => self.aside.over(keys.iter().map(items::event)).await?,
                 Err(error) if !own_fault(&error) => return Err(error),
                 Err(error) => match keys {
                     [key] => self.match_apart(*key, &error).await?,
@@ -126,7 +127,7 @@ impl Matching {
                 Err(error) => why = format!("watch {watch}: {error}"),
             }
         }
-        Ok(self.aside.put(item(&key), &why, self.deps.clock.now()).await?)
+        Ok(self.aside.put(items::event(&key), &why, self.deps.clock.now()).await?)
     }
 
     // None where the event itself cannot be read.
@@ -236,7 +237,7 @@ impl Matching {
         self.aside.refresh(now).await?;
         let limit = self.aside.page(u32::try_from(self.config.batch).unwrap_or(u32::MAX));
         let mut keys = self.deps.store.unmatched(before, limit).await?;
-        keys.retain(|key| !self.aside.rests(&item(key), now));
+        keys.retain(|key| !self.aside.rests(&items::event(key), now));
         keys.truncate(self.config.batch);
         if keys.is_empty() {
             self.swept = Some(now);
@@ -270,7 +271,7 @@ impl Room for Matching {
         keys.sort_unstable_by_key(|key| (key.chain, key.block.number, key.log_index, key.block.hash));
         keys.dedup();
         let now = self.deps.clock.now();
-        keys.retain(|key| !self.aside.rests(&item(key), now));
+        keys.retain(|key| !self.aside.rests(&items::event(key), now));
         self.handle(&keys).await?;
         let tokens: Vec<_> = incoming.into_iter().map(|message| message.token).collect();
         self.deps.consumer.ack(&tokens).await?;
@@ -316,11 +317,6 @@ fn new_hit(found: &Found<'_>, planned: &Planned, judged: Judged) -> NewHit {
         dropped: judged.suspicion.is_some() && found.watch.telling.spam == Spam::Drop,
         parties: judged.parties,
     }
-}
-
-// How an event is named where it is set aside.
-fn item(key: &EventKey) -> String {
-    format!("event {}/{}/{}/{}", key.chain, key.block.number, key.block.hash, key.log_index)
 }
 
 fn key_of(incoming: &Incoming) -> Option<EventKey> {

@@ -6,7 +6,7 @@ use domain::{Catalog, Clock, Watch, WatchId, matching::WatchIndex};
 use jiff::{SignedDuration, Timestamp};
 use store::{Store, StoreError, WatchChange};
 
-use crate::aside::Aside;
+use crate::{aside::Aside, items};
 
 /// How often the edits are followed: they take effect within a second.
 pub const REFRESH: Duration = Duration::from_millis(400);
@@ -54,7 +54,7 @@ impl Watches {
         let mut revision = self.revision;
         for change in self.store.watches_since(self.revision).await? {
             revision = revision.max(change.revision);
-            let item = format!("watch {}", change.id);
+            let item = items::watch(&change.id);
             match self.apply(change) {
                 Ok(()) => self.aside.over(std::iter::once(item)).await?,
                 Err(problem) => self.aside.put(item, &format!("it is left out: {problem}"), now).await?,

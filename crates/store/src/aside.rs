@@ -110,6 +110,28 @@ impl Store {
         Ok(rows.into_iter().map(|(room, count)| (room, count.cast_unsigned())).collect())
     }
 
+    /// Lets everything that rests be tried again now, and says how much that is. A delivery goes by its own row.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn retry_set_aside(&self, now: Timestamp) -> Result<u64, StoreError> {
+        tx!(self, "retry_set_aside", |tx, D| {
+            let statement = "UPDATE set_aside SET next_try = $1, noted_at = $1 WHERE next_try > $1";
+            let done = sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
+            let statement = "UPDATE delivery SET next_attempt_at = $1, noted_at = $1
+                WHERE state IN ('queued', 'scheduled') AND next_attempt_at > $1
+                    AND id IN (SELECT {id} FROM set_aside WHERE room = 'deliver')";
+            let id = if <D as crate::db::Dialect>::POSTGRES {
+                "CAST(substr(item, 10) AS uuid)"
+            } else {
+                "unhex(replace(substr(item, 10), '-', ''))"
+            };
+            let statement = sqlx::AssertSqlSafe(statement.replace("{id}", id));
+            sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
+            Ok(done.rows_affected())
+        })
+    }
+
     /// Forgets items that are handled now.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub(crate) struct Row {
     target: String,
     channel: String,
     state: String,
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     attempts: i32,
     tries: i32,
     next_attempt_at: i64,

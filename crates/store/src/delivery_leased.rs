@@ -1,6 +1,8 @@
 //! Deliveries that were just leased, made ready to be sent. Owns that one which cannot be made ready keeps no other waiting; must
 //! not know how a lease is taken.
 
+use std::collections::HashSet;
+
 use domain::{Delivery, DeliveryId, DeliveryState, Notification};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -13,6 +15,14 @@ use crate::{
     delivery::{Row, from_row},
 };
 
+/// The room of which a delivery is set aside.
+const ROOM: &str = "deliver";
+
+// How a delivery is named where it is set aside.
+fn item(id: Uuid) -> String {
+    format!("delivery {id}")
+}
+
 impl Store {
     pub(crate) async fn leased(
         &self,
@@ -21,8 +31,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let mut both = Vec::with_capacity(rows.len());
+        // What rested before has a reason, and so have others.
+        let mut rested = Vec::new();
         for row in rows {
             let id = row.id;
+            if row.reason.is_some() {
+                rested.push(id);
+            }
             match self.with_notification(row).await {
                 Ok(found) => both.push(found),
                 Err(error) if error.is_about_data() => self.rest_delivery(id, owner, &error, now).await?,
@@ -32,13 +47,22 @@ impl Store {
         // An outdated one gives its lease back before a later one asks whether it is the first there.
         both.sort_by_key(|(_, notification)| notification.revision);
         let mut leased = Vec::with_capacity(both.len());
+        let mut ready_now = HashSet::new();
         for (delivery, notification) in both {
             let DeliveryId(id) = delivery.id;
             match self.made_ready(delivery, notification, owner, now).await {
-                Ok(ready) => leased.extend(ready),
+                Ok(ready) => {
+                    leased.extend(ready);
+                    ready_now.insert(id);
+                }
                 Err(error) if error.is_about_data() => self.rest_delivery(id, owner, &error, now).await?,
                 Err(error) => return Err(error),
             }
+        }
+        rested.retain(|id| ready_now.contains(id));
+        if !rested.is_empty() {
+            let over: Vec<_> = rested.into_iter().map(item).collect();
+            self.take_back(ROOM, &over).await?;
         }
         Ok(leased)
     }
@@ -78,7 +102,7 @@ impl Store {
         Ok(Some(LeasedDelivery { delivery, notification, target, first }))
     }
 
-    // It rests as long as it has existed, ten seconds at least and an hour at most: each pause is about twice the one before.
+    // It is set aside as what a room cannot handle is; the room finds it by its row.
     async fn rest_delivery(
         &self,
         id: Uuid,
@@ -88,17 +112,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         tracing::error!(delivery = %id, "it cannot be made ready and rests, the others go on: {why}");
         let why = plain(&why.to_string());
+        let next = self.set_aside(ROOM, &item(id), &why, now).await?;
         tx!(self, "rest_delivery", |tx, D| {
             let statement = "UPDATE delivery SET state = 'scheduled', reason = $3, noted_at = $4,
-                    lease_owner = NULL, lease_until = NULL, next_attempt_at = $4 + CASE
-                        WHEN $4 - created_at < 10000 THEN 10000 WHEN $4 - created_at > 3600000 THEN 3600000
-                        ELSE $4 - created_at END
+                    lease_owner = NULL, lease_until = NULL, next_attempt_at = $5
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled')";
             sqlx::query(statement)
                 .bind(id)
                 .bind(owner)
                 .bind(&why)
                 .bind(now.as_millisecond())
+                .bind(next.as_millisecond())
                 .execute(&mut *tx)
                 .await?;
             Ok(())

@@ -95,6 +95,6 @@ pub use replays::{ReplayPlan, ReplayRow, ReplayState};
 pub use rewind::Rewind;
 pub use rows::EventRows;
 pub use standstill::{Part, Standstill, UNPROVED_MAX, Unproved};
-pub use status::{ChainCounts, Counts};
+pub use status::{Apart, ChainCounts, Counts};
 pub use token::{KnownToken, TokenRow};
 pub use watch::WatchChange;

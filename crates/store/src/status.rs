@@ -1,9 +1,12 @@
 //! Figures for `status`, for metrics, and for the question whether anything is left to do.
 
-use domain::ChainId;
+use domain::{ChainId, DeliveryId, HitId, NotificationId};
 use jiff::Timestamp;
 
-use crate::{Store, StoreError, db::read};
+use crate::{
+    EventKey, Store, StoreError,
+    db::{Dialect, read, sql},
+};
 
 /// Figures of the notification half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +25,32 @@ pub struct Counts {
     pub deliveries_scheduled: u64,
     /// Dead letters.
     pub deliveries_dead: u64,
+}
+
+/// What was set aside, and is not waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Apart {
+    /// Events.
+    pub events: Vec<EventKey>,
+    /// Rows of the outbox.
+    pub messages: Vec<i64>,
+    /// Hits.
+    pub hits: Vec<HitId>,
+    /// Notifications whose correction cannot be made.
+    pub notifications: Vec<NotificationId>,
+    /// Deliveries.
+    pub deliveries: Vec<DeliveryId>,
+}
+
+impl Apart {
+    /// Whether nothing is.
+    pub const fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.messages.is_empty()
+            && self.hits.is_empty()
+            && self.notifications.is_empty()
+            && self.deliveries.is_empty()
+    }
 }
 
 /// What is left to do for a chain's blocks.
@@ -74,7 +103,8 @@ impl Store {
 
     /// What is left to do for a chain's blocks up to `up_to`, and can be done without higher ones and before `later`: hits
     /// that wait for more blocks than that, deliveries in doubt until `settle_blocks` have passed that, and hits whose
-    /// window closes later (a scheduled digest, quiet hours, a spent budget, what looks like spam) are not counted.
+    /// window closes later (a scheduled digest, quiet hours, a spent budget, what looks like spam) are not counted, and
+    /// neither is what is set `apart`.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -85,20 +115,23 @@ impl Store {
         up_to: u64,
         settle_blocks: u64,
         later: Timestamp,
+        apart: &Apart,
     ) -> Result<ChainCounts, StoreError> {
         let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
-            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox WHERE lane = $3 OR lane = $4),
+            let statement = sql::<D>("SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox
+                    WHERE (lane = $3 OR lane = $4) AND NOT (id {numbers:7})),
                 (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2)
                     + (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM unmatched_block
                         WHERE chain_id = $1 AND block_number <= $2),
                 (SELECT count(*) FROM hit
-                    WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2
+                    WHERE state IN ('waiting', 'pending') AND chain_id = $1 AND block_number <= $2 AND NOT (id {uuids:8})
                         AND (state = 'pending' AND due_hint <= $6 OR state = 'waiting' AND CASE WHEN deliver_at IN ('seen', 'safe', 'finalized') THEN true
                             ELSE block_number + CAST(deliver_at AS bigint) <= $2 END)),
                 (SELECT count(*) FROM delivery d JOIN notification n ON n.id = d.notification_id
                     WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1
+                        AND NOT (d.id {uuids:9}) AND NOT (coalesce(n.corrects, n.id) {uuids:10})
                         AND NOT EXISTS (SELECT 1 FROM hit h WHERE h.notification_id = coalesce(n.corrects, n.id)
-                            AND h.state = 'notified' AND h.believed AND h.gone_since > $2 - $5))";
+                            AND h.state = 'notified' AND h.believed AND h.gone_since > $2 - $5))");
             Ok(sqlx::query_as(statement)
                 .bind(chain.0.cast_signed())
                 .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
@@ -106,10 +139,20 @@ impl Store {
                 .bind(crate::outbox::NOTIFY_LANE)
                 .bind(i64::try_from(settle_blocks).unwrap_or(i64::MAX))
                 .bind(later.as_millisecond())
+                .bind(<D as Dialect>::numbers(apart.messages.iter().copied()))
+                .bind(<D as Dialect>::uuids(apart.hits.iter().map(|id| id.0)))
+                .bind(<D as Dialect>::uuids(apart.deliveries.iter().map(|id| id.0)))
+                .bind(<D as Dialect>::uuids(apart.notifications.iter().map(|id| id.0)))
                 .fetch_one(db)
                 .await?)
         })?;
-        let (outbox, unmatched, hits, deliveries) = row;
+        let (outbox, mut unmatched, hits, deliveries) = row;
+        let events = apart.events.iter().filter(|key| key.chain == chain && key.block.number <= up_to);
+        let events: Vec<_> = events.copied().collect();
+        if unmatched > 0 && !events.is_empty() {
+            let resting = self.ledger_unmatched(&events).await?.len();
+            unmatched = unmatched.saturating_sub(i64::try_from(resting).unwrap_or(i64::MAX)).max(0);
+        }
         Ok(ChainCounts {
             outbox: outbox.cast_unsigned(),
             unmatched: unmatched.cast_unsigned(),

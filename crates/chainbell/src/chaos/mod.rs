@@ -241,7 +241,10 @@ impl Run {
             return Ok(Some(format!("final up to {:?} of {}", row.finalized, head.number)));
         }
         let lane = Store::lane_of_chain(&row.name);
-        let left = self.store.work_left(ChainId(CHAIN_ID), &lane, head.number, 0, Timestamp::MAX).await?;
+        let left = self
+            .store
+            .work_left(ChainId(CHAIN_ID), &lane, head.number, 0, Timestamp::MAX, &store::Apart::default())
+            .await?;
         if !left.is_done() {
             return Ok(Some(format!("{left:?}")));
         }

@@ -4,8 +4,8 @@
 use alloy_primitives::B256;
 use domain::{RecipientId, Suspicion};
 use pipeline::explain::{
-    ExplainedDelivery, ExplainedEvent, ExplainedHit, ExplainedNotification, ExplainedWatch, Explanation,
-    Place, Verdict, explain,
+    ExplainedAside, ExplainedDelivery, ExplainedEvent, ExplainedHit, ExplainedNotification, ExplainedWatch,
+    Explanation, Place, UnreadableEvent, Verdict, explain,
 };
 
 use crate::{
@@ -65,7 +65,7 @@ impl Lines {
 fn in_words(explanation: &Explanation) -> String {
     let mut lines = Lines::default();
     lines.add(0, format!("transaction {}", explanation.tx_hash));
-    if explanation.events.is_empty() {
+    if explanation.events.is_empty() && explanation.unreadable.is_empty() {
         lines.add(
             1,
             "nothing of it is stored: none of its logs is of a contract and event in the configuration, or its block is \
@@ -74,6 +74,14 @@ fn in_words(explanation: &Explanation) -> String {
     }
     for event in &explanation.events {
         of_event(&mut lines, event);
+    }
+    for event in &explanation.unreadable {
+        of_unreadable(&mut lines, event);
+    }
+    if !explanation.left_out.is_empty() {
+        lines.add(0, "");
+        lines.add(0, "watches that are left out and matched nothing since");
+        explanation.left_out.iter().for_each(|aside| of_aside(&mut lines, aside));
     }
     lines.0.join("\n")
 }
@@ -95,6 +103,7 @@ fn of_event(lines: &mut Lines, event: &ExplainedEvent) {
     if event.unmatched {
         lines.add(1, "matching has yet to look at its last change");
     }
+    event.set_aside.iter().for_each(|aside| of_aside(lines, aside));
     if event.watches.is_empty() && event.reason.is_none() {
         lines.add(1, "no watch looks at such events of this contract");
     }
@@ -106,6 +115,24 @@ fn of_event(lines: &mut Lines, event: &ExplainedEvent) {
     if event.others > 0 {
         lines.add(1, format!("and {} more watches, whose filters say no", event.others));
     }
+}
+
+fn of_unreadable(lines: &mut Lines, event: &UnreadableEvent) {
+    let UnreadableEvent { chain_id, block_number, block_hash, log_index, reason, set_aside } = event;
+    lines.add(0, "");
+    lines.add(0, format!("log {log_index} of block {block_number} ({block_hash}) of chain {chain_id}"));
+    lines.add(1, format!("it is stored and cannot be read: {reason}"));
+    set_aside.iter().for_each(|aside| of_aside(lines, aside));
+}
+
+fn of_aside(lines: &mut Lines, aside: &ExplainedAside) {
+    let ExplainedAside { room, item, reason, tries, since, next_try } = aside;
+    lines.add(1, format!("{room} set {item} aside at {since}: {reason}"));
+    let times = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+    lines.add(
+        2,
+        format!("tried {times}, the next try is at {next_try} (chainbell set-aside retry tries at once)"),
+    );
 }
 
 fn of_place(place: &Place) -> String {
@@ -213,7 +240,10 @@ fn of_delivery(lines: &mut Lines, delivery: &ExplainedDelivery) {
     let state = match (delivery.state.as_str(), &delivery.next_attempt_at) {
         ("delivered", _) => "delivered".to_owned(),
         ("queued", _) => "about to be sent".to_owned(),
-        ("scheduled", Some(at)) => format!("to be tried again at {at}"),
+        ("scheduled", Some(at)) => {
+            let why = delivery.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("to be tried again at {at}{why}")
+        }
         ("dead", _) => format!("given up: {reason} (chainbell dead-letters shows and retries it)"),
         ("suppressed", _) => format!("not sent: {reason}"),
         (other, _) => other.to_owned(),

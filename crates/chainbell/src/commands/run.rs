@@ -1,13 +1,12 @@
 //! `chainbell run`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use store::{Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    commands::until,
     config::Config,
     failure::Failure,
     roles::{Role, Roles},
@@ -23,7 +22,7 @@ pub struct Args {
     /// Only these roles: ingest, relay, matching, digest, deliver, api
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     roles: Vec<Role>,
-    /// Stop, with exit status 0, once this block is through the whole pipeline
+    /// Stop, with exit status 0, once this block is through the whole pipeline; with 3 if all but what is set aside is
     #[arg(long, value_name = "N")]
     until_block: Option<u64>,
 }
@@ -50,7 +49,7 @@ pub async fn run(config: Arc<Config>, args: Args) -> Result<(), Failure> {
         }
         Some(block) => tokio::select! {
             signal = signalled() => signal,
-            through = through(&parts, block) => through,
+            through = until::through(&parts, block) => through,
         },
     };
     tracing::info!("shutting down");
@@ -80,56 +79,4 @@ pub fn recorder() -> Result<PrometheusHandle, Failure> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Failure::world(format!("the metrics cannot be set up: {error}")))
-}
-
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-// What a window tells later than this from now is left to the next run, which finds it in the store.
-const WINDOWS_WAITED_FOR: SignedDuration = SignedDuration::from_hours(1);
-
-async fn through(parts: &Parts, block: u64) -> Result<(), Failure> {
-    loop {
-        match is_through(parts, block).await {
-            Ok(true) => return say_what_waits(parts).await,
-            Ok(false) => {}
-            Err(error) if error.is_transient() => tracing::debug!("{error}"),
-            Err(error) => return Err(error.into()),
-        }
-        parts.clock.sleep(LOOK_EVERY).await;
-    }
-}
-
-async fn say_what_waits(parts: &Parts) -> Result<(), Failure> {
-    let hits = parts.store.counts().await?.hits_pending;
-    if hits > 0 {
-        tracing::info!(hits, "their windows close much later: the next run tells of them");
-    }
-    Ok(())
-}
-
-/// Whether everything up to `block` is read, matched, told and delivered, on every chain, but for what windows tell much
-/// later.
-async fn is_through(parts: &Parts, block: u64) -> Result<bool, StoreError> {
-    let later = parts.clock.now().saturating_add(WINDOWS_WAITED_FOR).unwrap_or(Timestamp::MAX);
-    for chain in &parts.config.chains {
-        let row = parts.store.chain(chain.id).await?;
-        if row.and_then(|row| row.tip).is_none_or(|tip| tip.number < block) {
-            return Ok(false);
-        }
-        let cursors = parts.store.contract_cursors(chain.id).await?;
-        if cursors.iter().any(|cursor| cursor.is_behind() && cursor.next_block <= block) {
-            return Ok(false);
-        }
-        // A chain has a tip before its contracts have their cursors.
-        let mut contracts = parts.config.catalog.of_chain(chain.id);
-        if contracts.any(|contract| !cursors.iter().any(|cursor| cursor.name == contract.name)) {
-            return Ok(false);
-        }
-        let lane = Store::lane_of_chain(&chain.name);
-        let settle_blocks = chain.keys.settle_blocks;
-        if !parts.store.work_left(chain.id, &lane, block, settle_blocks, later).await?.is_done() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

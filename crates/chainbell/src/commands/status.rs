@@ -6,7 +6,7 @@ use domain::Clock as _;
 use jiff::{SignedDuration, Timestamp};
 use pipeline::ingest::{Ingest, audited_contracts};
 use serde_json::{Value as Json, json};
-use store::{ChainRow, EventQuery, LeaseHolder, ProviderRow, SetAside, Store, StoreClock, verified};
+use store::{ChainRow, EventQuery, LeaseHolder, ProviderRow, Store, StoreClock, verified};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    commands::{audit::how, reading},
+    commands::{audit::how, reading, set_aside},
     config::Config,
     failure::Failure,
     output::{beside, harmless, print, table},
@@ -42,7 +42,7 @@ const RECENT_EVENTS_MAX: u32 = 10_000;
 /// # Errors
 /// See [`Failure`].
 pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&config.raw.store.url).await?;
+    let store = crate::stores::open(config).await?;
     let now = StoreClock::measure(&store).await?.now();
     let mut chains = Vec::new();
     for row in store.chains().await? {
@@ -54,8 +54,10 @@ pub async fn run(config: &Config, args: &Args) -> Result<(), Failure> {
     let debouncer = servers::debouncer(config, store.clone()).await?;
     let (windows, next_due) = debouncer.outlook().await?;
     let aside = store.all_set_aside(None, ASIDE_SHOWN_MAX).await?;
+    let by_room = store.set_aside_by_room().await?;
     let status = json!({
-        "set_aside": aside.iter().map(set_aside).collect::<Vec<_>>(),
+        "set_aside": aside.iter().map(set_aside::json_of).collect::<Vec<_>>(),
+        "set_aside_total": by_room.iter().map(|(_, count)| count).sum::<u64>(),
         "process": process(&config.raw.api.listen).await,
         "chains": chains,
         "outbox": counts.outbox,
@@ -154,13 +156,6 @@ fn provider(row: &ProviderRow) -> Json {
         "lies": row.lies, "quarantined_until": row.quarantined_until.map(|until| until.to_string()), "why": row.why,
         "latency_ms": row.latency.map(|latency| latency.as_millis()), "concurrency": row.concurrency,
         "noted_at": row.updated_at.to_string(),
-    })
-}
-
-fn set_aside(row: &SetAside) -> Json {
-    json!({
-        "room": row.room, "item": row.item, "reason": row.reason, "tries": row.tries, "since": row.since.to_string(),
-        "next_try": row.next_try.to_string(),
     })
 }
 
@@ -307,13 +302,5 @@ fn show_work(status: &Json) -> Result<(), Failure> {
         ),
     ];
     lines.iter().try_for_each(|(key, text)| print(&beside(key, text)))?;
-    let mut key = "\nset aside";
-    for row in all(&status["set_aside"]) {
-        let [room, item, reason, next] = ["room", "item", "reason", "next_try"].map(|key| cell(&row[key]));
-        let tries = &row["tries"];
-        let line = format!("{room}: {item}: {} ({tries} tries, the next at {next})", harmless(&reason));
-        print(&beside(key, &line))?;
-        key = "";
-    }
-    Ok(())
+    set_aside::show(status)
 }

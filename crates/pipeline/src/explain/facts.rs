@@ -11,6 +11,44 @@ pub struct Explanation {
     pub tx_hash: String,
     /// Its events, in the order of their logs; none where nothing of it is stored.
     pub events: Vec<ExplainedEvent>,
+    /// Its events that are stored and cannot be read.
+    pub unreadable: Vec<UnreadableEvent>,
+    /// Watches that are left out, since they cannot be followed.
+    pub left_out: Vec<ExplainedAside>,
+}
+
+/// An event that is stored and cannot be read.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnreadableEvent {
+    /// Chain id.
+    pub chain_id: u64,
+    /// Height.
+    pub block_number: u64,
+    /// Hash, 0x-hex.
+    pub block_hash: String,
+    /// Position of the log in the block.
+    pub log_index: u64,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// What rooms set aside of it.
+    pub set_aside: Vec<ExplainedAside>,
+}
+
+/// What a room could not handle, and tries again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedAside {
+    /// Which room.
+    pub room: String,
+    /// Which item, as the room names it.
+    pub item: String,
+    /// Why it could not be handled the last time.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// When it is tried again (RFC 3339).
+    pub next_try: String,
 }
 
 /// One event, in all the blocks that it was in.
@@ -34,6 +72,8 @@ pub struct ExplainedEvent {
     pub unmatched: bool,
     /// Whether it was read as part of the past and told to nobody.
     pub past: bool,
+    /// What rooms set aside of it, of its hits, and of what told them.
+    pub set_aside: Vec<ExplainedAside>,
     /// What each watch that looks at such events made of it.
     pub watches: Vec<ExplainedWatch>,
     /// How many more watches look at such events, and filter this one out.
@@ -104,6 +144,8 @@ pub struct Clause {
 /// A hit.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExplainedHit {
+    /// Its id.
+    pub id: String,
     /// `waiting`, `pending`, `notified`, `orphaned`, `suppressed` or `dead`.
     pub state: String,
     /// Why it is suppressed or dead.
@@ -150,13 +192,15 @@ pub struct ExplainedNotification {
 /// A delivery.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExplainedDelivery {
+    /// Its id.
+    pub id: String,
     /// The target's name.
     pub target: String,
     /// Its channel.
     pub channel: String,
     /// `queued`, `scheduled`, `delivered`, `dead` or `suppressed`.
     pub state: String,
-    /// Why it is dead or suppressed.
+    /// Why it is dead or suppressed, or waits.
     pub reason: Option<String>,
     /// When it is tried next (RFC 3339), while it is open.
     pub next_attempt_at: Option<String>,

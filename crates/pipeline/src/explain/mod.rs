@@ -2,6 +2,7 @@
 //! to hits, notifications, deliveries and attempts. Owns the reading and the verdicts; changes nothing, and must not
 //! know how it is printed.
 
+mod apart;
 mod facts;
 
 use std::{collections::HashMap, sync::Arc};
@@ -14,8 +15,8 @@ use domain::{
 use store::{EventKey, HitRow, Holding, LedgerHit, Store, StoreError, StoredEvent};
 
 pub use facts::{
-    Clause, ExplainedAttempt, ExplainedDelivery, ExplainedEvent, ExplainedHit, ExplainedNotification,
-    ExplainedWatch, Explanation, Place, Verdict,
+    Clause, ExplainedAside, ExplainedAttempt, ExplainedDelivery, ExplainedEvent, ExplainedHit,
+    ExplainedNotification, ExplainedWatch, Explanation, Place, UnreadableEvent, Verdict,
 };
 
 /// Explains what became of a transaction, for one recipient or for all.
@@ -28,13 +29,15 @@ pub async fn explain(
     tx_hash: B256,
     recipient: Option<&RecipientId>,
 ) -> Result<Explanation, StoreError> {
-    let stored = store.events_of_transaction(tx_hash).await?;
-    let watches = store.watches(recipient).await?;
+    let aside = apart::Set::read(store).await?;
+    let (stored, unreadable) = events(store, tx_hash, &aside).await?;
+    let watches = apart::readable_watches(store, recipient).await?;
     // A paused watch is asked too: it would, or would not, have matched.
     let asked = watches.iter().cloned().map(|watch| Watch { paused: false, ..watch });
     let (index, _) = WatchIndex::build(catalog, asked);
     let holdings = store.holdings().await?.into_iter().map(|holding| (holding.watch.clone(), holding));
-    let asking = Asking { store, index: &index, watches: &watches, recipient, holdings: holdings.collect() };
+    let (watches, holdings) = (&watches, holdings.collect());
+    let asking = Asking { store, index: &index, watches, recipient, holdings, aside: &aside };
     let mut order: Vec<LogicalId> = Vec::new();
     let mut by_logical: HashMap<LogicalId, Vec<StoredEvent>> = HashMap::new();
     for event in stored {
@@ -49,7 +52,28 @@ pub async fn explain(
         let same = by_logical.remove(&logical).unwrap_or_default();
         events.extend(asking.event(same).await?);
     }
-    Ok(Explanation { tx_hash: hex::encode_prefixed(tx_hash), events })
+    Ok(Explanation { tx_hash: hex::encode_prefixed(tx_hash), events, unreadable, left_out: aside.watches() })
+}
+
+/// The events of a transaction, each by itself where one cannot be read.
+async fn events(
+    store: &Store,
+    tx_hash: B256,
+    aside: &apart::Set,
+) -> Result<(Vec<StoredEvent>, Vec<UnreadableEvent>), StoreError> {
+    match store.events_of_transaction(tx_hash).await {
+        Err(error) if error.is_about_data() => {}
+        ended => return Ok((ended?, Vec::new())),
+    }
+    let (mut stored, mut unreadable) = (Vec::new(), Vec::new());
+    for key in store.keys_of_transaction(tx_hash).await? {
+        match store.events_by_keys(&[key]).await {
+            Ok(events) => stored.extend(events),
+            Err(error) if error.is_about_data() => unreadable.push(aside.unreadable(&key, &error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((stored, unreadable))
 }
 
 /// Of how many watches without a hit it is said why.
@@ -61,6 +85,7 @@ struct Asking<'a> {
     watches: &'a [Watch],
     recipient: Option<&'a RecipientId>,
     holdings: HashMap<WatchId, Holding>,
+    aside: &'a apart::Set,
 }
 
 impl Asking<'_> {
@@ -112,7 +137,8 @@ impl Asking<'_> {
             watches.push(self.watch(&watch, &recipient, Verdict::Hit, Vec::new(), Some(hit)).await?);
         }
         let described = described(now, &same, unmatched, past);
-        Ok(Some(ExplainedEvent { watches, others, ..described }))
+        let set_aside = self.aside.of(&keys, &watches);
+        Ok(Some(ExplainedEvent { set_aside, watches, others, ..described }))
     }
 
     // By hit, with how it stands with the chain.
@@ -172,6 +198,7 @@ impl Asking<'_> {
         };
         let window = row.window().to_string();
         Ok(ExplainedHit {
+            id: row.hit.id.to_string(),
             state: row.hit.state.to_string(),
             reason: row.hit.reason,
             deliver_at: row.deliver_at,
@@ -215,6 +242,7 @@ impl Asking<'_> {
         let attempts = self.store.attempts(delivery.id).await?.into_iter();
         let is_open = matches!(delivery.state, DeliveryState::Queued | DeliveryState::Scheduled);
         Ok(ExplainedDelivery {
+            id: delivery.id.to_string(),
             target: delivery.target.to_string(),
             channel: delivery.channel,
             state: delivery.state.as_str().to_owned(),
@@ -257,6 +285,7 @@ fn described(now: &StoredEvent, same: &[StoredEvent], unmatched: bool, past: boo
         places: places.into_iter().map(place).collect(),
         unmatched,
         past,
+        set_aside: Vec::new(),
         watches: Vec::new(),
         others: 0,
     }
