@@ -130,7 +130,10 @@ async fn who_stands_by_says_for_whom_and_shows_no_lag_that_it_does_not_know() ->
     let tomorrow = StoreClock::measure(&store).await?.now() + SignedDuration::from_hours(24);
     let head = stage.head().await?;
     store.note_heads(domain::ChainId(31337), head, None, None, tomorrow).await?;
-    assert!(store.take_lease("ingest:local", "9-dead", tomorrow, Duration::from_secs(8)).await?);
+    let relay = format!("relay:{}", Store::lane_of_chain(&"local".parse()?));
+    for lease in ["ingest:local", &relay] {
+        assert!(store.take_lease(lease, "9-dead", tomorrow, Duration::from_secs(8)).await?);
+    }
 
     let running = world.start(&[])?;
     let status = async || {
@@ -140,7 +143,9 @@ async fn who_stands_by_says_for_whom_and_shows_no_lag_that_it_does_not_know() ->
     let waits = eventually("it says for whom it stands by", CAP, || async {
         let json = status().await?;
         let waits = json["process"]["standing_by"].to_string();
-        Ok(if waits.contains("process 9-dead") && waits.contains("since") { Ok(json) } else { Err(json) })
+        let said =
+            ["\"relay\"", &format!("for the lease {relay}"), "ingest:local", "process 9-dead", "since"];
+        Ok(if said.iter().all(|part| waits.contains(part)) { Ok(json) } else { Err(json) })
     });
     let json = waits.await.with_context(|| world.logged())?;
     assert_eq!(json["chains"][0]["lag"], Json::Null, "{json:#}");

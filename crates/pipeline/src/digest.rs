@@ -289,7 +289,7 @@ impl Digest {
         let Closing { window, watch, now, .. } = closing;
         let hits: Vec<_> = pending.iter().map(|row| row.hit.id).collect();
         let since = pending.iter().map(|row| row.created_at).min().unwrap_or(*now);
-        let hold = Hold { window, recipient: &watch.recipient, hits: &hits, since, due, why };
+        let hold = Hold { window, recipient: &watch.recipient, hits: &hits, since, due, why, now: *now };
         self.deps.store.hold_window(&hold).await?;
         let rule = WindowRule::until(due, *now);
         tracing::debug!(%window, hits = hits.len(), until = %due, why = why.as_str(), "the window is put off");
@@ -336,7 +336,7 @@ impl Digest {
         // A hit that is in a window whose closing is under way comes up again after its lease, not before.
         let lease = SignedDuration::try_from(self.config.lease).unwrap_or(SignedDuration::ZERO);
         let next = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
-        let overdue = self.deps.store.overdue_hits(before, next, self.config.sweep_batch).await?;
+        let overdue = self.deps.store.overdue_hits(before, (now, next), self.config.sweep_batch).await?;
         if overdue.is_empty() {
             self.swept = Some(now);
             self.deps.store.prune_windows(now, self.config.sweep_batch).await?;

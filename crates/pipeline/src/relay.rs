@@ -11,6 +11,8 @@ use store::{OutboxRow, Store};
 use crate::{
     Bell, Progress, Room, RoomError,
     aside::{Aside, first_of},
+    items,
+    standby::Standby,
 };
 
 /// Limits of the relay.
@@ -43,7 +45,14 @@ pub struct Relay {
     // Until when each lane is ours without asking.
     renew_at: HashMap<String, Timestamp>,
     aside: Aside,
+    standing: HashMap<String, Standby>,
+    // When each lane that had nothing was last looked at for another's lease.
+    looked: HashMap<String, Timestamp>,
+    stands_by: Option<String>,
 }
+
+/// How often a lane without anything to publish is looked at for another's lease.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
 impl Relay {
     /// A relay of `lanes` under the name `owner`, which must be its alone. `bell` is rung when a lane has something.
@@ -56,11 +65,30 @@ impl Relay {
         config: RelayConfig,
     ) -> Self {
         let aside = Aside::new(store.clone(), "relay");
-        Self { store, publisher, clock, lanes, owner, bell, config, renew_at: HashMap::new(), aside }
+        let (renew_at, standing, looked) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let stands_by = None;
+        Self {
+            store,
+            publisher,
+            clock,
+            lanes,
+            owner,
+            bell,
+            config,
+            renew_at,
+            aside,
+            standing,
+            looked,
+            stands_by,
+        }
     }
 
     async fn publish_lane(&mut self, lane: &str) -> Result<usize, RoomError> {
-        if !self.store.outbox_has(lane).await? || !self.lease(lane).await? {
+        if !self.store.outbox_has(lane).await? {
+            self.look(lane).await?;
+            return Ok(0);
+        }
+        if !self.lease(lane).await? {
             return Ok(0);
         }
         domain::crash_point!("relay.leased");
@@ -93,12 +121,13 @@ impl Relay {
     async fn page(&mut self, lane: &str) -> Result<Vec<OutboxRow>, RoomError> {
         let now = self.clock.now();
         self.aside.refresh(now).await?;
-        let resting = self.aside.resting(now).filter_map(|item| id_of(lane, item)).collect::<Vec<_>>();
+        let resting =
+            self.aside.resting(now).filter_map(|item| items::message_of(lane, item)).collect::<Vec<_>>();
         let (rows, unreadable) = self.store.outbox_page_without(lane, self.config.window, &resting).await?;
         for (id, why) in unreadable {
-            self.aside.put(item(lane, id), &why.to_string(), now).await?;
+            self.aside.put(items::message(lane, id), &why.to_string(), now).await?;
         }
-        self.aside.over(rows.iter().map(|row| item(lane, row.id))).await?;
+        self.aside.over(rows.iter().map(|row| items::message(lane, row.id))).await?;
         Ok(rows)
     }
 
@@ -112,17 +141,37 @@ impl Relay {
         let third = SignedDuration::try_from(self.config.lease / 3).unwrap_or(SignedDuration::ZERO);
         let renew_at = now.saturating_add(third).unwrap_or(Timestamp::MAX);
         self.renew_at.insert(lane.to_owned(), if held { renew_at } else { Timestamp::MIN });
+        let standby = self.standing.entry(lane.to_owned()).or_default();
+        if held {
+            standby.over()
+        } else {
+            standby.wait(&self.store, &name_of(lane), now).await?
+        }
         Ok(held)
     }
-}
 
-// How a row is named where it is set aside.
-fn item(lane: &str, id: i64) -> String {
-    format!("message {id} of {lane}")
-}
-
-fn id_of(lane: &str, item: &str) -> Option<i64> {
-    item.strip_prefix("message ")?.strip_suffix(lane)?.strip_suffix(" of ")?.parse().ok()
+    // A lane without anything to publish: whose it is counts for whoever asks who works, and now and then is enough.
+    async fn look(&mut self, lane: &str) -> Result<(), RoomError> {
+        let now = self.clock.now();
+        if self.looked.get(lane).is_some_and(|looked| now.duration_since(*looked).abs() < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.looked.insert(lane.to_owned(), now);
+        let name = name_of(lane);
+        let found = self.store.lease(&name).await?.filter(|found| found.owner != self.owner);
+        let term = SignedDuration::try_from(self.config.lease).unwrap_or(SignedDuration::MAX);
+        let latest = now.saturating_add(term).unwrap_or(Timestamp::MAX);
+        let standby = self.standing.entry(lane.to_owned()).or_default();
+        match found {
+            // Of a clock that was ahead: asking for it cuts it.
+            Some(found) if found.until > latest => {
+                self.lease(lane).await?;
+            }
+            Some(found) if found.until > now => standby.note(&name, Some(found), now),
+            _ => standby.idle(),
+        }
+        Ok(())
+    }
 }
 
 fn name_of(lane: &str) -> String {
@@ -158,12 +207,19 @@ impl Room for Relay {
                 Err(error) => ended = first_of(ended, Err(error)),
             }
         }
+        let waits = self.lanes.iter().filter_map(|lane| self.standing.get(lane)?.why());
+        let waits: Vec<_> = waits.collect();
+        self.stands_by = (!waits.is_empty()).then(|| waits.join("; "));
         ended?;
         Ok(if published > 0 { Progress::Worked } else { Progress::Idle })
     }
 
     async fn rest(&mut self) {
         tokio::select! { () = self.bell.rung() => {} () = self.clock.sleep(self.config.poll) => {} }
+    }
+
+    fn standing_by(&self) -> Option<&str> {
+        self.stands_by.as_deref()
     }
 
     async fn finish(&mut self) {

@@ -8,12 +8,13 @@ use store::{LeaseHolder, Store, StoreError};
 #[derive(Debug, Default)]
 pub(crate) struct Standby {
     waits: Option<Waits>,
+    // Whom the log named last: a room that waits now and then says so once.
+    said: Option<String>,
 }
 
 #[derive(Debug)]
 struct Waits {
     since: Timestamp,
-    holder: Option<String>,
     why: String,
 }
 
@@ -26,19 +27,31 @@ impl Standby {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let found = store.lease(lease).await?;
+        self.note(lease, found, now);
+        Ok(())
+    }
+
+    /// There is nothing to do now, and nobody has the lease.
+    pub(crate) fn idle(&mut self) {
+        self.waits = None;
+    }
+
+    /// The lease is another's, as was just seen.
+    pub(crate) fn note(&mut self, lease: &str, found: Option<LeaseHolder>, now: Timestamp) {
         let since = self.waits.as_ref().map_or(now, |waits| waits.since);
         let why = sentence(lease, found.as_ref(), since);
         let holder = found.map(|found| found.owner);
-        if self.waits.as_ref().is_none_or(|waits| waits.holder != holder) {
+        if holder.is_some() && self.said != holder {
             tracing::info!(lease, "standing by: {why}");
+            self.said = holder;
         }
-        self.waits = Some(Waits { since, holder, why });
-        Ok(())
+        self.waits = Some(Waits { since, why });
     }
 
     /// The lease is ours.
     pub(crate) fn over(&mut self) {
         self.waits = None;
+        self.said = None;
     }
 
     /// For whom the room waits; `None` where it does not.

@@ -18,9 +18,14 @@ pub struct OwnLengths {
 }
 
 // `$1` is now.
-const CUTS: [&str; 10] = [
+const CUTS: [&str; 11] = [
+    // Quiet hours, a budget and the sweep give hits that are older another due time.
+    "UPDATE hit SET due_hint = due_hint - (due_noted_at - $1), due_noted_at = $1,
+            created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END
+        WHERE state = 'pending' AND due_hint > $1 AND due_noted_at > $1",
+    // Rows of a chainbell that did not note it.
     "UPDATE hit SET due_hint = due_hint - (created_at - $1), created_at = $1
-        WHERE state = 'pending' AND due_hint > $1 AND created_at > $1",
+        WHERE state = 'pending' AND due_hint > $1 AND due_noted_at IS NULL AND created_at > $1",
     "UPDATE delivery SET next_attempt_at = next_attempt_at - (noted_at - $1), noted_at = $1
         WHERE state IN ('queued', 'scheduled') AND next_attempt_at > $1 AND noted_at > $1",
     "UPDATE delivery SET next_attempt_at = next_attempt_at - (created_at - $1), created_at = $1

@@ -26,6 +26,8 @@ pub struct Hold<'a> {
     pub due: Timestamp,
     /// Why.
     pub why: Held,
+    /// When that is decided.
+    pub now: Timestamp,
 }
 
 /// The notification that a window's closing costs.
@@ -205,13 +207,14 @@ impl Store {
     pub async fn hold_window(&self, hold: &Hold<'_>) -> Result<(), StoreError> {
         tx!(self, "hold_window", |tx, D| {
             let statement = sql::<D>(
-                "UPDATE hit SET due_hint = $2, held = CASE WHEN held = 'budget' THEN held ELSE $3 END
+                "UPDATE hit SET due_hint = $2, due_noted_at = $4, held = CASE WHEN held = 'budget' THEN held ELSE $3 END
                  WHERE id {uuids:1} AND state = 'pending'",
             );
             sqlx::query(statement)
                 .bind(<D as Dialect>::uuids(hold.hits.iter().map(|hit| hit.0)))
                 .bind(hold.due.as_millisecond())
                 .bind(hold.why.as_str())
+                .bind(hold.now.as_millisecond())
                 .execute(&mut *tx)
                 .await?;
             if hold.why == Held::Budget {

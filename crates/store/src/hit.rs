@@ -177,6 +177,7 @@ fn hit_bulk(hits: &[&NewHit], now: Timestamp) -> Bulk {
         .maybe_texts("held", hits.iter().map(|hit| hit.plan.held.map(|held| held.as_str().to_owned())))
         .maybe_texts("suspicion", hits.iter().map(|hit| hit.suspicion.map(|one| one.as_str().to_owned())))
         .numbers("created_at", hits.iter().map(|_| now.as_millisecond()))
+        .numbers("due_noted_at", hits.iter().map(|_| now.as_millisecond()))
 }
 
 fn back_bulk(seen: &[StoredEvent]) -> Bulk {
@@ -251,6 +252,7 @@ const HIT_CONFLICT: &str = "ON CONFLICT (id) DO UPDATE SET
         state = CASE WHEN hit.state <> 'orphaned' THEN hit.state
             WHEN excluded.state = 'notified' THEN 'pending' ELSE excluded.state END,
         due_hint = CASE WHEN hit.state = 'orphaned' THEN excluded.due_hint ELSE hit.due_hint END,
+        due_noted_at = CASE WHEN hit.state = 'orphaned' THEN excluded.due_noted_at ELSE hit.due_noted_at END,
         group_key = CASE WHEN hit.state = 'orphaned' THEN excluded.group_key ELSE hit.group_key END,
         held = CASE WHEN hit.state = 'orphaned' THEN excluded.held ELSE hit.held END,
         suspicion = CASE WHEN hit.state = 'orphaned' THEN excluded.suspicion ELSE hit.suspicion END,

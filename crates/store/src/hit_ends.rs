@@ -158,12 +158,14 @@ impl Store {
             let bulk = Bulk::new()
                 .uuids("id", going.iter().map(|(id, _)| id.0))
                 .numbers("due", going.iter().map(|(_, plan)| plan.due_hint.as_millisecond()))
+                .numbers("noted", going.iter().map(|_| now.as_millisecond()))
                 .maybe_texts(
                     "held",
                     going.iter().map(|(_, plan)| plan.held.map(|held| held.as_str().to_owned())),
                 );
             let statement = format!(
-                "UPDATE hit SET state = 'pending', due_hint = k.due, held = k.held FROM ({}) k
+                "UPDATE hit SET state = 'pending', due_hint = k.due, due_noted_at = k.noted, held = k.held
+                 FROM ({}) k
                  WHERE hit.id = k.id AND hit.state = 'waiting' RETURNING hit.id",
                 <D as BulkDialect>::select(&bulk)
             );
@@ -193,19 +195,19 @@ impl Store {
     }
 
     /// Pending hits whose window should have closed before `before`: what the timer index lost. Their `due_hint`
-    /// moves to `next`, so that a later sweep comes back to them and not at once.
+    /// moves to `next`, as it is `now`, so that a later sweep comes back to them and not at once.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn overdue_hits(
         &self,
         before: Timestamp,
-        next: Timestamp,
+        (now, next): (Timestamp, Timestamp),
         limit: u32,
     ) -> Result<Vec<HitRow>, StoreError> {
         let rows: Vec<Row> = tx!(self, "overdue_hits", |tx, D| {
             let template = format!(
-                "UPDATE hit SET due_hint = $2 WHERE id IN (
+                "UPDATE hit SET due_hint = $2, due_noted_at = $4 WHERE id IN (
                     SELECT id FROM hit WHERE state = 'pending' AND due_hint < $1
                     ORDER BY due_hint LIMIT $3 {{skip locked}})
                  RETURNING {COLUMNS}"
@@ -214,6 +216,7 @@ impl Store {
                 .bind(before.as_millisecond())
                 .bind(next.as_millisecond())
                 .bind(i64::from(limit))
+                .bind(now.as_millisecond())
                 .fetch_all(&mut *tx)
                 .await?)
         })?;

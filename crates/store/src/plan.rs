@@ -152,12 +152,13 @@ impl<'a> Settling<'a> {
     }
 
     /// The hits that are due at another time than planned.
-    pub(crate) fn moves(&self) -> Option<Bulk> {
+    pub(crate) fn moves(&self, now: Timestamp) -> Option<Bulk> {
         let held = |held: bool| held.then(|| Held::Budget.as_str().to_owned());
         (!self.moved.is_empty()).then(|| {
             Bulk::new()
                 .uuids("id", self.moved.keys().copied())
                 .numbers("due", self.moved.values().map(|(due, _)| *due))
+                .numbers("noted", self.moved.values().map(|_| now.as_millisecond()))
                 .maybe_texts("held", self.moved.values().map(|(_, over)| held(*over)))
         })
     }
@@ -214,9 +215,10 @@ macro_rules! settle_plans {
             settling.led(&rows?);
         }
         $crate::attention::spend_budgets!($tx, $D, settling, $now);
-        if let Some(bulk) = settling.moves() {
+        if let Some(bulk) = settling.moves($now) {
             let statement = format!(
-                "UPDATE hit SET due_hint = k.due, held = k.held FROM ({}) k WHERE hit.id = k.id AND hit.state = 'pending'",
+                "UPDATE hit SET due_hint = k.due, due_noted_at = k.noted, held = k.held FROM ({}) k
+                 WHERE hit.id = k.id AND hit.state = 'pending'",
                 <$D as BulkDialect>::select(&bulk)
             );
             <$D as BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement)).execute(&mut *$tx).await?;

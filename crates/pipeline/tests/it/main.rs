@@ -32,6 +32,7 @@ mod losses;
 mod metered;
 mod one_window;
 mod poison;
+mod relay_lease;
 mod rooms;
 mod sending;
 mod slow_target;

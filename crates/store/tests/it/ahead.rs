@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use domain::{Held, HitId, WindowKey};
 use jiff::{SignedDuration, Timestamp};
-use store::{Attempt, EventKey, Outcome, OwnLengths};
+use store::{Attempt, EventKey, Hold, Outcome, OwnLengths};
 
 use crate::{
     delivery::queued,
@@ -17,6 +18,8 @@ on_both!(
     a_delivery_that_was_leased_under_a_clock_that_was_ahead_is_sent_when_its_lease_is_over,
     a_retry_that_was_planned_under_a_clock_that_was_ahead_comes_after_its_own_pause,
     a_hit_and_an_event_that_were_stored_under_a_clock_that_was_ahead_are_swept,
+    an_older_hit_that_was_put_off_under_a_clock_that_was_ahead_is_due_after_its_own_wait,
+    an_older_hit_that_was_swept_under_a_clock_that_was_ahead_is_due_after_its_own_wait,
     a_holder_is_named_with_the_time_since_when_it_holds,
 );
 
@@ -102,7 +105,10 @@ async fn a_hit_and_an_event_that_were_stored_under_a_clock_that_was_ahead_are_sw
     store.commit_chain(&store::ChainCommit { now: at(world, DAY), ..commit }).await?;
 
     let sweep = async |second| {
-        let hits = store.overdue_hits(at(world, second), at(world, second + 30), 10).await?.len();
+        let hits = store
+            .overdue_hits(at(world, second), (at(world, second), at(world, second + 30)), 10)
+            .await?
+            .len();
         anyhow::Ok((hits, store.unmatched(at(world, second), 10).await?))
     };
     assert_eq!(sweep(3600).await?, (0, vec![]));
@@ -110,5 +116,57 @@ async fn a_hit_and_an_event_that_were_stored_under_a_clock_that_was_ahead_are_sw
     assert_eq!(sweep(59).await?, (0, vec![EventKey::of(&second)]));
     assert_eq!(sweep(61).await?, (1, vec![EventKey::of(&second)]));
     assert_eq!(store.chain(CHAIN).await?.expect("the chain").noted_at, at(world, DAY));
+    Ok(())
+}
+
+/// A hit that was stored in time, and is due a minute later.
+async fn in_time(world: &World) -> anyhow::Result<HitId> {
+    let stored = seen(world, 1, 1, 1).await?;
+    let mut late = hit(world, &stored, false);
+    late.plan.due_hint = at(world, 60);
+    let id = late.id;
+    world.store.commit_hits(std::slice::from_ref(&stored), &[late], at(world, 0)).await?;
+    Ok(id)
+}
+
+async fn due(world: &World, id: HitId) -> anyhow::Result<i64> {
+    let rows = world.store.hits(&[id]).await?;
+    Ok(rows[0].hit.due_hint.duration_since(world.now).as_secs())
+}
+
+async fn an_older_hit_that_was_put_off_under_a_clock_that_was_ahead_is_due_after_its_own_wait(
+    world: &World,
+) -> anyhow::Result<()> {
+    let (id, store) = (in_time(world).await?, &world.store);
+    // Quiet hours of eight hours more, as seen from tomorrow.
+    let (window, recipient) = (WindowKey::from_stored("ops w"), "ops".parse()?);
+    let now = at(world, DAY);
+    let hold = Hold {
+        window: &window,
+        recipient: &recipient,
+        hits: &[id],
+        since: at(world, 0),
+        due: now + SignedDuration::from_hours(8),
+        why: Held::QuietHours,
+        now,
+    };
+    store.hold_window(&hold).await?;
+    assert_eq!(due(world, id).await?, DAY + 8 * 3600);
+    assert_eq!(store.cut_to_own_length(at(world, 100), LENGTHS).await?, 1);
+    assert_eq!(due(world, id).await?, 100 + 8 * 3600);
+    assert_eq!(store.cut_to_own_length(at(world, 160), LENGTHS).await?, 0, "what is in time stays");
+    assert_eq!(due(world, id).await?, 100 + 8 * 3600);
+    Ok(())
+}
+
+async fn an_older_hit_that_was_swept_under_a_clock_that_was_ahead_is_due_after_its_own_wait(
+    world: &World,
+) -> anyhow::Result<()> {
+    let (id, store) = (in_time(world).await?, &world.store);
+    let now = at(world, DAY);
+    assert_eq!(store.overdue_hits(now, (now, at(world, DAY + 30)), 10).await?.len(), 1);
+    assert_eq!(due(world, id).await?, DAY + 30);
+    assert_eq!(store.cut_to_own_length(at(world, 100), LENGTHS).await?, 1);
+    assert_eq!(due(world, id).await?, 130);
     Ok(())
 }

@@ -251,9 +251,9 @@ async fn the_sweep_finds_pending_hits_past_their_due_time(world: &World) -> anyh
     world.store.commit_hits(&[], &[hit(world, &stored, false)], world.now).await?;
     let late = world.now + SignedDuration::from_secs(61);
     let next = world.now + SignedDuration::from_secs(90);
-    assert!(world.store.overdue_hits(world.now, next, 10).await?.is_empty());
-    assert_eq!(world.store.overdue_hits(late, next, 10).await?.len(), 1);
-    assert!(world.store.overdue_hits(late, next, 10).await?.is_empty());
+    assert!(world.store.overdue_hits(world.now, (world.now, next), 10).await?.is_empty());
+    assert_eq!(world.store.overdue_hits(late, (late, next), 10).await?.len(), 1);
+    assert!(world.store.overdue_hits(late, (late, next), 10).await?.is_empty());
     Ok(())
 }
 

@@ -90,6 +90,7 @@ async fn a_crash_while_a_window_is_put_off_tells_nothing_twice_and_loses_nothing
             since: now,
             due,
             why: Held::QuietHours,
+            now,
         };
         if claim.key.as_str() != "ops w0" {
             scene.rooms.world.store.hold_window(&hold).await?;
