@@ -2,14 +2,22 @@
 
 use alloy_primitives::U256;
 use devnet::Reorg;
-use testkit::{deployment::Deployment, wait::eventually};
+use testkit::{
+    deployment::Deployment,
+    process::output,
+    scripted_node::{Reply, ScriptedNode},
+    wait::eventually,
+};
 
 use crate::{
-    on_both,
+    on_both, scripted,
     world::{CAP, Stage, World, immediate_watch},
 };
 
-on_both!(what_only_higher_blocks_could_settle_holds_up_no_end);
+on_both!(
+    what_only_higher_blocks_could_settle_holds_up_no_end,
+    a_height_without_a_block_is_through_with_the_block_above_it,
+);
 
 async fn what_only_higher_blocks_could_settle_holds_up_no_end(deployment: Deployment) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
@@ -47,5 +55,28 @@ async fn what_only_higher_blocks_could_settle_holds_up_no_end(deployment: Deploy
     stage.anvil.mine(50).await?;
     world.run_through(stage.head().await?).await?;
     assert_eq!(store.hits_by_state(None).await?.get("waiting"), None);
+    Ok(())
+}
+
+async fn a_height_without_a_block_is_through_with_the_block_above_it(
+    deployment: Deployment,
+) -> anyhow::Result<()> {
+    let node = ScriptedNode::start().await?;
+    node.chain(|chain| {
+        chain.of_void = Some(Reply::error(-32000, "requested epoch was a null round"));
+        chain.mine(vec![scripted::ring(1)]);
+        // 700 is void, and what shows it is 1012.
+        chain.pass(1_000);
+        chain.mine(vec![scripted::ring(2)]);
+        (0..3).for_each(|_| drop(chain.mine(Vec::new())));
+    });
+    let tables = [scripted::chain("local", &node, ""), scripted::bell("bell", "local", "")].concat();
+    let world = scripted::world(deployment, &tables).await?;
+    let run = output(Some(&world.config), &["run", "--until-block", "700"]).await?;
+    anyhow::ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let tip = world.store().await?.chain(domain::ChainId(31_337)).await?.and_then(|chain| chain.tip);
+    assert_eq!(tip.map(|tip| tip.number), Some(1_012));
+    let told = scripted::held(&world.store().await?, &node, scripted::BELL).await?;
+    assert_eq!(told, scripted::told(&node, scripted::BELL));
     Ok(())
 }

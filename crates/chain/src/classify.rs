@@ -76,6 +76,8 @@ const UNKNOWN_BLOCK: &[&str] = &[
     "beyond head",
     "block is out of range",
     "from block is greater than latest block",
+    // Of a height whose round passed without a block.
+    "null round",
 ];
 
 // What is in the blocks is too much.
@@ -247,6 +249,9 @@ mod tests {
         ("eth_call", -32000, "execution reverted", "reverted"),
         ("eth_call", -32000, "header not found", "unknown_block"),
         (BLOCK, -32000, "finalized block not found", "unknown_block"),
+        // Lotus
+        (BLOCK, -32000, "requested epoch was a null round (14)", "unknown_block"),
+        (LOGS, 12, "requested epoch was a null round", "unknown_block"),
         (BLOCK, -32000, "safe block not found", "unknown_block"),
         // Anvil, Hardhat
         (LOGS, -32000, "unknown block", "unknown_block"),

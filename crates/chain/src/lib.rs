@@ -54,6 +54,7 @@ mod suggestion;
 mod tags;
 mod turns;
 mod upstream;
+mod voids;
 mod wire;
 
 pub use config::{NodeConfig, PromptConfig, TagsConfig};

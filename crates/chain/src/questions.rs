@@ -53,20 +53,23 @@ impl Upstream {
         Ok(Heads { latest, safe: tagged(safe)?, finalized: tagged(finalized)? })
     }
 
+    /// Nothing for a height that has no block, in whatever words the node says so.
     pub(crate) async fn headers_by_number(&self, numbers: &[u64]) -> Result<Vec<Option<Header>>, Fault> {
         let mut headers = vec![None; numbers.len()];
         let mut missing: Vec<usize> = (0..numbers.len()).collect();
         // How many rounds that bring nothing are still allowed.
         let mut patience = self.shared.config.prompt.attempts.max(1);
+        let mut refused = Vec::new();
         while !missing.is_empty() {
             let params: Vec<_> = missing.iter().map(|at| json!([hex(numbers[*at]), false])).collect();
             let answers = self.requests(BY_NUMBER, &params).await?;
-            let (mut failed, asked) = (None, std::mem::take(&mut missing));
+            let (mut failed, mut refuses, asked) = (None, true, std::mem::take(&mut missing));
             for (at, answer) in asked.iter().zip(answers) {
                 match unknown_is_none(answer) {
                     Ok(answer) => headers[*at] = numbered(numbers[*at], answer.as_deref())?,
                     Err(fault) => {
                         missing.push(*at);
+                        refuses &= matches!(fault, Fault::Refused(_));
                         failed = Some(fault);
                     }
                 }
@@ -74,12 +77,26 @@ impl Upstream {
             // What was answered is kept, and only the rest is asked for again.
             patience -= usize::from(missing.len() == asked.len());
             match failed {
-                Some(fault) if patience == 0 || !fault.is_worth_another_turn() => return Err(fault),
-                Some(fault) => self.note_in_passing(BY_NUMBER, &fault),
+                Some(fault) if patience == 0 || !fault.is_worth_another_turn() => {
+                    if refuses && (headers.iter().any(Option::is_some) || self.latest().await.is_ok()) {
+                        // These heights alone, again and again: it has no blocks there.
+                        return Ok(headers);
+                    }
+                    self.note_all(&refused);
+                    return Err(fault);
+                }
+                Some(fault) => refused.push(fault),
                 None => {}
             }
         }
+        self.note_all(&refused);
         Ok(headers)
+    }
+
+    fn note_all(&self, faults: &[Fault]) {
+        for fault in faults {
+            self.note_in_passing(BY_NUMBER, fault);
+        }
     }
 
     pub(crate) async fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, Fault> {

@@ -1,6 +1,6 @@
 //! `Follow`: new blocks on our tip.
 
-use domain::{BlockRef, ChainError, Header, Origin, RawLog};
+use domain::{ChainError, Header, Origin, RawLog};
 use store::{ChainCommit, Child};
 
 use super::{Did, Ingest};
@@ -16,8 +16,10 @@ impl Ingest {
         }
         let next = tip.number + 1;
         // Far behind, what is final can be read by range. The range must be worth it: it holds no blocks to rewind.
-        if self.finalized.min(until) >= next + u64::from(self.config.blocks_max) {
-            return self.catch_up(head, self.finalized.min(until)).await;
+        if self.finalized.min(until) >= next + u64::from(self.config.blocks_max)
+            && let Some(did) = self.catch_up(head, self.finalized.min(until)).await?
+        {
+            return Ok(did);
         }
         let last = until.min(tip.number + u64::from(self.config.blocks_max));
         let kept = self.kept.take_headers(head.block, tip);
@@ -43,31 +45,20 @@ impl Ingest {
         self.commit(None, &headers[..read], &events, &children).await
     }
 
-    // The blocks above our tip, up to `last`. Where the heights up to there have none, the first one above them.
-    async fn next_headers(&self, head: &Header, tip: BlockRef, last: u64) -> Result<Vec<Header>, RoomError> {
-        if head.parent == tip.hash && self.until(head.block.number) == head.block.number {
-            return Ok(vec![*head]);
-        }
-        let headers = self.linked_headers(tip.number + 1, last).await?;
-        if headers.is_empty() && last < self.until(head.block.number) {
-            let next = self.next_header(last + 1, self.until(head.block.number)).await?;
-            return Ok(next.into_iter().collect());
-        }
-        Ok(headers)
-    }
-
-    // Reads final blocks by range, as one piece of the live chain: these are news, however late.
-    async fn catch_up(&mut self, head: &Header, to: u64) -> Result<Did, RoomError> {
-        let Some(chain) = &self.chain else { return Ok(Did::Idle) };
+    // Reads final blocks by range, as one piece of the live chain: these are news, however late. `None` where no height up
+    // to there has a block.
+    async fn catch_up(&mut self, head: &Header, to: u64) -> Result<Option<Did>, RoomError> {
+        let Some(chain) = &self.chain else { return Ok(Some(Did::Idle)) };
         let tip = chain.tip();
-        let Some(first) = self.next_header(tip.number + 1, to).await? else { return Ok(Did::Idle) };
+        let Some(first) = self.next_header(tip.number + 1, to).await? else { return Ok(None) };
         // Our tip need not be final: it may have left the chain while we were away.
         if first.parent != tip.hash {
-            return if self.is_fork(tip, &first).await? { self.recover(head).await } else { Ok(Did::Idle) };
+            let fork = self.is_fork(tip, &first).await?;
+            return if fork { self.recover(head).await.map(Some) } else { Ok(Some(Did::Idle)) };
         }
         let (url, filters) = (self.deps.client.url(), self.filters.clone());
         let (to, logs) = self.range_logs(first.block.number, to, &filters).await?;
-        let header = self.header_at_or_below(to).await?;
+        let header = self.header_at_or_below(to, head.block.number).await?;
         // That a node has the last block says nothing about how far another one's logs reach.
         if self.deps.client.url() != url {
             let detail = "another node answered before its range was read to the end".to_owned();
@@ -81,12 +72,12 @@ impl Ingest {
         let time = |log: &RawLog| times.get(&log.block.number).copied();
         let (events, children) = self.decode(&logs, Origin::Live, time);
         let did = self.commit(None, std::slice::from_ref(&header), &events, &children).await?;
-        Ok(match did {
+        Ok(Some(match did {
             Did::Followed { events, .. } => {
                 Did::Followed { blocks: header.block.number - tip.number, events }
             }
             other => other,
-        })
+        }))
     }
 
     /// Commits blocks on our tip, or on `ancestor` in a reorg, and only then believes in them.

@@ -44,6 +44,7 @@ use crate::{Progress, Room, RoomError, standby::Standby};
 use ahead::Ahead;
 use hindered::Hindrance;
 use kept::Kept;
+use links::Voids;
 use reach::Reach;
 use wanted::Wanted;
 use witness::Witnesses;
@@ -84,6 +85,11 @@ pub enum Did {
         /// How many events were in it.
         events: u64,
     },
+    /// Looked past many heights without a block, up to this one; the next step goes on there.
+    Passed {
+        /// The last of them.
+        to: u64,
+    },
     /// Waited for a piece of the past, which is yet to come.
     Awaited,
     /// Left the chain to the reader that holds its lease.
@@ -113,6 +119,7 @@ pub struct Ingest {
     ahead: Ahead,
     // What was answered in a step that did not come to its end.
     kept: Kept,
+    voids: Voids,
     hindrance: Hindrance,
     // What the store keeps of how much each URL takes at once; nothing before it was asked.
     limits: Option<Vec<UrlLimits>>,
@@ -151,6 +158,7 @@ impl Ingest {
             final_held: 0,
             noted: None,
             kept: Kept::default(),
+            voids: Voids::default(),
             witnesses: Witnesses::default(),
             wanted: None,
             look: true,
@@ -178,6 +186,7 @@ impl Ingest {
         }
         self.recall_limits().await?;
         self.looked_at = self.deps.clock.now();
+        self.voids.begin();
         self.deps.client.await_finality(self.awaits_finality());
         let heads = self.deps.client.heads().await?;
         let url = self.deps.client.url();
@@ -185,7 +194,8 @@ impl Ingest {
             self.ahead.clear();
             self.kept.clear();
             let started = self.start(&heads).await;
-            if started.is_err() {
+            let started = self.passing(started);
+            if !matches!(started, Ok(Did::Started { .. })) {
                 // Half a start is none: the cursors belong to the chain.
                 self.chain = None;
             }
@@ -198,12 +208,13 @@ impl Ingest {
             Ok(Did::Idle) => self.follow_wanted().await,
             did => did,
         };
+        let did = self.passing(did);
         let did = self.forget_on_fence(did);
         let did = self.halting(did).await?;
         // Before anything can fail: what was stored waits, whether the rest of the step succeeds or not.
         self.unsettle(did);
         // What one URL says of finality is not said of another's branch.
-        let agreed = did != Did::Idle && self.deps.client.url() == url;
+        let agreed = !matches!(did, Did::Idle | Did::Passed { .. }) && self.deps.client.url() == url;
         self.note(&heads, agreed).await?;
         self.forget_what_is_held();
         self.look = !self.is_caught_up(&heads.latest);
@@ -247,7 +258,7 @@ impl Ingest {
             Did::Followed { events, .. } => (events > 0).then(|| self.tip_number()),
             Did::Recovered { .. } => Some(self.tip_number()),
             Did::Backfilled { to, .. } => Some(to),
-            Did::Started { .. } | Did::Awaited | Did::StoodBy | Did::Idle => None,
+            Did::Started { .. } | Did::Passed { .. } | Did::Awaited | Did::StoodBy | Did::Idle => None,
         };
         self.unsettled = self.unsettled.max(stored.unwrap_or_default());
     }

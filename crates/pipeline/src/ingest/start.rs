@@ -55,7 +55,7 @@ impl Ingest {
     async fn begin(&mut self, heads: &Heads) -> Result<BlockRef, RoomError> {
         let mut tip = self.until(heads.latest.block.number);
         if tip < heads.latest.block.number {
-            tip = self.header_at_or_below(tip).await?.block.number;
+            tip = self.header_at_or_below(tip, heads.latest.block.number).await?.block.number;
         }
         let depth = self.config.max_reorg_depth;
         let from = self.final_height(heads).max(tip.saturating_sub(u64::from(depth))).min(tip);

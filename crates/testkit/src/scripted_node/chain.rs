@@ -155,6 +155,9 @@ pub struct ScriptedChain {
     pub safe_depth: Option<u64>,
     /// How far `finalized` lies below the head; without it the node does not know the tag.
     pub finalized_depth: Option<u64>,
+    /// What the node says of a height below its head that has no block, also where a range of logs begins or ends there;
+    /// without it, that there is nothing.
+    pub of_void: Option<Reply>,
     blocks: Vec<ScriptedBlock>,
     // Every block gets another hash, also at the same place with the same content.
     salt: u64,
@@ -169,6 +172,7 @@ impl ScriptedChain {
             id,
             safe_depth: Some(2),
             finalized_depth: Some(4),
+            of_void: None,
             blocks: Vec::new(),
             salt: 0,
             passed: 0,
@@ -226,6 +230,13 @@ impl ScriptedChain {
         }
     }
 
+    // What is said where a tag is a height without a block.
+    fn said_of_void(&self, tag: &Json) -> Option<Reply> {
+        let number = u64::from_str_radix(tag.as_str()?.strip_prefix("0x")?, 16).ok()?;
+        let void = number < self.head().block.number && self.block(number).is_none();
+        self.of_void.clone().filter(|_| void)
+    }
+
     fn by_hash(&self, hash: &Json) -> Option<&ScriptedBlock> {
         let hash: B256 = hash.as_str()?.parse().ok()?;
         self.blocks.iter().find(|block| block.block.hash == hash)
@@ -240,6 +251,9 @@ impl ScriptedChain {
             "web3_clientVersion" => json!("scripted/1"),
             "eth_call" => json!("0x"),
             "eth_getBlockByNumber" => {
+                if let Some(reply) = self.said_of_void(&params[0]) {
+                    return reply;
+                }
                 let tag = params[0].as_str().unwrap_or_default();
                 let missing = matches!(tag, "safe" | "finalized") && self.at_tag(tag).is_none();
                 if missing {
@@ -264,6 +278,10 @@ impl ScriptedChain {
                 Some(block) => vec![block],
                 None => return Reply::error(-32000, "unknown block"),
             }
+        } else if let Some(reply) =
+            ["fromBlock", "toBlock"].iter().find_map(|end| self.said_of_void(&filter[end]))
+        {
+            return reply;
         } else {
             let number = |tag: &str| u64::from_str_radix(tag.strip_prefix("0x")?, 16).ok();
             let end = |key: &str| {

@@ -170,3 +170,163 @@ async fn heights_without_a_block_are_audited_and_replayed_like_others() -> anyho
     assert!(ingest.audit(11, last, false).await.is_err());
     Ok(())
 }
+
+/// The ways in which a node says that a height has no block: with nothing, or with an error, whose words are known or not.
+fn ways() -> [Option<Reply>; 4] {
+    [
+        None,
+        Some(Reply::error(-32000, "requested epoch was a null round (14)")),
+        Some(Reply::error(12, "requested epoch was a null round")),
+        Some(Reply::error(1, "nobody was elected")),
+    ]
+}
+
+fn of_void(world: &World, says: &Option<Reply>) {
+    world.node.chain(|chain| chain.of_void.clone_from(says));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_until_a_height_without_a_block_ends_with_the_block_above_it() -> anyhow::Result<()> {
+    for says in ways() {
+        for already_there in [false, true] {
+            let world = World::sqlite().await?;
+            of_void(&world, &says);
+            let mut ingest = world.ingest_with(|config| config.until = Some(13));
+            if !already_there {
+                struggle(&mut ingest).await?;
+            }
+            world.ring(11..=11);
+            // 14 is built on 11.
+            ring_over(&world, &[2, 0, 0]);
+            struggle(&mut ingest).await?;
+            assert_eq!(
+                world.tip().await?,
+                14,
+                "{says:?}, {already_there}: nothing else shows that 13 has none"
+            );
+        }
+        // Far behind, what is final is read by range up to there.
+        let world = World::sqlite().await?;
+        of_void(&world, &says);
+        struggle(&mut world.ingest()).await?;
+        ring_over(&world, &[0; 40]);
+        ring_over(&world, &[200, 0, 0, 0, 0, 0, 0]);
+        for until in [60, 250] {
+            let mut ingest = world.ingest_with(|config| (config.until, config.blocks_max) = (Some(until), 4));
+            struggle(&mut ingest).await?;
+            assert_eq!(world.tip().await?, 251, "{says:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_heights_without_a_block_are_passed_in_steps_that_ask_for_a_bounded_number()
+-> anyhow::Result<()> {
+    for says in ways() {
+        let world = World::sqlite().await?;
+        of_void(&world, &says);
+        let mut ingest = world.ingest();
+        struggle(&mut ingest).await?;
+        // Live; then in catching up, where the void is inside what is read by range.
+        for rounds in [&[3_000, 0, 1][..], &[0, 0, 0, 0, 0, 0, 5_000, 0, 0, 0, 0, 0, 0, 0]] {
+            ring_over(&world, rounds);
+            let mut again = world.ingest_with(|config| config.blocks_max = 4);
+            let mut steps = 0;
+            while world.store.chain(world.chain).await?.and_then(|row| row.tip).map(|tip| tip.number)
+                != Some(world.head())
+            {
+                let before = world.node.count("eth_getBlockByNumber");
+                let _ = again.advance().await;
+                let asked = world.node.count("eth_getBlockByNumber") - before;
+                assert!(asked <= 8_000, "{says:?}: one step asked for {asked} heights");
+                steps += 1;
+                assert!(steps < 60, "{says:?}, {rounds:?}: it does not come through");
+            }
+            world.agrees().await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_and_a_reorg_below_thousands_of_heights_without_a_block_find_the_block_there()
+-> anyhow::Result<()> {
+    for says in ways() {
+        let world = World::sqlite().await?;
+        of_void(&world, &says);
+        world.node.chain(|chain| chain.finalized_depth = Some(100_000));
+        ring_over(&world, &[0, 0, 3_000, 0]);
+        let mut ingest = world.ingest_with(|config| config.until = Some(1_000));
+        struggle(&mut ingest).await?;
+        let mut ingest = world.ingest();
+        struggle(&mut ingest).await?;
+        world.agrees().await?;
+        // The branch has no block at our tip, nor for long above it.
+        world.node.chain(|chain| chain.rollback(1));
+        pass(&world, 2_000);
+        world.ring(900..=901);
+        struggle(&mut ingest).await?;
+        world.agrees().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heights_that_a_node_refuses_as_having_no_block_are_passed_where_the_links_say_so()
+-> anyhow::Result<()> {
+    for says in ways() {
+        let world = World::sqlite().await?;
+        of_void(&world, &says);
+        let mut ingest = world.ingest();
+        struggle(&mut ingest).await?;
+        world.ring(11..=11);
+        ring_over(&world, &[2, 0, 1, 0, 3, 0, 0, 1, 2, 0, 5, 0, 0, 0, 0, 0]);
+        struggle(&mut ingest).await?;
+        assert_eq!(world.tip().await?, world.head(), "{says:?}");
+        // Ranges that begin or end where there is none.
+        for range_max in [1, 2, 3, 7, 1_000] {
+            let rounds: Vec<u64> = (0..24).map(|block| [0, 2, 0, 1, 0, 0, 3][block % 7]).collect();
+            ring_over(&world, &rounds);
+            let mut again =
+                world.ingest_with(|config| (config.blocks_max, config.range_max) = (4, range_max));
+            struggle(&mut again).await?;
+            assert_eq!(world.tip().await?, world.head(), "{says:?}, {range_max}");
+            world.agrees().await?;
+        }
+        let limits = world.client.limits();
+        assert!(limits.iter().all(|url| url.range.is_none() && url.batch.is_none()), "{says:?}: {limits:?}");
+        // The past of a contract, and what an audit reads again.
+        let other = World::sqlite().await?;
+        other.switch_to(&world.branch());
+        let mut past = other.ingest_with(|config| config.range_max = 3);
+        struggle(&mut past).await?;
+        other.agrees().await?;
+        let (_, last) = past.audit_bounds().await?.expect("bounds");
+        for from in 10..=20 {
+            let audited = past.audit(from, last.min(from + 3), false).await?;
+            assert!(audited.is_clean(), "{says:?}, {from}: {audited:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_height_that_is_refused_though_it_has_a_block_is_no_void() -> anyhow::Result<()> {
+    let world = World::sqlite().await?;
+    let mut ingest = world.ingest();
+    settle(&mut ingest).await?;
+    world.ring(11..=16);
+    let chain = world.branch();
+    world.node.answer("eth_getBlockByNumber", move |params| match params[0].as_str() {
+        Some("0xc" | "0xd") => Reply::error(-32000, "requested epoch was a null round"),
+        _ => chain.answer("eth_getBlockByNumber", params),
+    });
+    for _ in 0..6 {
+        let _ = ingest.advance().await;
+    }
+    assert_eq!(world.tip().await?, 11, "14 is not built on 11");
+    world.node.restore("eth_getBlockByNumber");
+    struggle(&mut ingest).await?;
+    sound(&world).await
+}
