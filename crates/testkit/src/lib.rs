@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod clock;
 pub mod deployment;
 pub mod disk;
+pub mod faulty_way;
 pub mod fixture_node;
 pub mod forks;
 mod loopback;

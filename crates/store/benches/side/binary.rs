@@ -43,9 +43,20 @@ pub(crate) fn start(config: &str, folder: &Path, arguments: &[&str]) -> anyhow::
 
 /// Runs it until block `until` is through, and measures that.
 pub(crate) async fn past(node: &Node, store: &str, folder: &Path, until: u64) -> anyhow::Result<Measured> {
+    past_by(node, &node.url, store, folder, until).await
+}
+
+/// The same, over a way to the node that has a URL of its own.
+pub(crate) async fn past_by(
+    node: &Node,
+    url: &str,
+    store: &str,
+    folder: &Path,
+    until: u64,
+) -> anyhow::Result<Measured> {
     let before = node.calls().await?;
     let began = super::now();
-    let mut child = start(&config(&node.url, store), folder, &["--until-block", &until.to_string()])?;
+    let mut child = start(&config(url, store), folder, &["--until-block", &until.to_string()])?;
     let process = child.id().context("it runs")?;
     let mut measured = Measured::default();
     let status = loop {

@@ -46,6 +46,14 @@ impl Http {
         self.exchange("GET", path, "").await
     }
 
+    /// The body of the answer to this one.
+    ///
+    /// # Errors
+    /// As [`Http::ask`].
+    pub async fn post(&mut self, body: &str) -> anyhow::Result<Vec<u8>> {
+        self.exchange("POST", "/", body).await
+    }
+
     async fn exchange(&mut self, verb: &str, path: &str, body: &str) -> anyhow::Result<Vec<u8>> {
         let request = format!(
             "{verb} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
