@@ -43,6 +43,10 @@ pub struct NodeConfig {
     pub lag_max: u64,
     /// How often the head of a URL that is not in use is asked for.
     pub look_around_interval: Duration,
+    /// How often it is asked for while no URL tells of a newer head.
+    pub look_when_quiet: Duration,
+    /// So much earlier another URL told of a newer head than the one in use has: then that one is asked in its place.
+    pub lag_grace: Duration,
     /// How long a URL is kept out of use after its first lie; twice as long after each further one.
     pub quarantine: Duration,
     /// The longest that a URL is kept out of use after a lie.
@@ -94,7 +98,7 @@ impl NodeConfig {
             prompt: PromptConfig {
                 attempts: 5,
                 late_min: Duration::from_millis(300),
-                late_max: Duration::from_secs(1),
+                late_max: Duration::from_millis(750),
                 deadline_min: Duration::from_secs(1),
                 deadline_max: Duration::from_secs(3),
             },
@@ -104,6 +108,8 @@ impl NodeConfig {
             tags_unawaited: TagsConfig { blocks: 256, interval: Duration::from_secs(600) },
             lag_max: 5,
             look_around_interval: Duration::from_secs(30),
+            look_when_quiet: Duration::from_millis(3_500),
+            lag_grace: Duration::from_secs(1),
             quarantine: Duration::from_secs(600),
             quarantine_max: Duration::from_secs(24 * 3_600),
             max_wakes: 512,

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{BlockRef, Header, LogFilter, Wake};
+use domain::{BlockRef, Clock, Header, LogFilter, Wake};
 use futures::FutureExt as _;
 use serde_json::value::RawValue;
 use tokio::{
@@ -46,6 +46,7 @@ pub(crate) struct Feed {
     filters: watch::Sender<Filters>,
     wakes: Mutex<mpsc::Receiver<(u64, Wake)>>,
     choice: Arc<Choice>,
+    clock: Arc<dyn Clock>,
     lost: Arc<AtomicBool>,
     task: AbortHandle,
 }
@@ -55,6 +56,7 @@ impl Feed {
         let (sender, wakes) = mpsc::channel(pool.shared.config.max_wakes.max(1));
         let (filters, wanted) = watch::channel(None);
         let lost = Arc::new(AtomicBool::new(false));
+        let clock = Arc::clone(&pool.shared.clock);
         let task = Feeder {
             pool,
             pinned: choice.watch(),
@@ -66,7 +68,7 @@ impl Feed {
             quiet: false,
         };
         let task = tokio::spawn(task.run()).abort_handle();
-        Self { filters, wakes: Mutex::new(wakes), choice, lost, task }
+        Self { filters, wakes: Mutex::new(wakes), choice, clock, lost, task }
     }
 
     /// The next announcement, within `limit`.
@@ -99,7 +101,7 @@ impl Feed {
             // The shortest timer takes a millisecond or two, which is long beside what is done about a block.
             return wait.now_or_never();
         }
-        tokio::time::timeout(limit, wait).await.ok()
+        tokio::select! { biased; wake = wait => Some(wake), () = self.clock.sleep(limit) => None }
     }
 }
 

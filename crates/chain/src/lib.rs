@@ -20,6 +20,7 @@
 //! - No log passes that lies outside the question or contradicts itself.
 //! - Nothing reconnects by itself below [`Node`]: a lost connection is always noticed here.
 
+mod ahead;
 mod batches;
 mod choice;
 mod classify;

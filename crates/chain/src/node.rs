@@ -26,6 +26,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
     NodeConfig, UrlStatus,
+    ahead::Outrun,
     choice::Choice,
     error::ConnectError,
     fault::Fault,
@@ -52,6 +53,8 @@ pub struct Node {
     tags_due: Mutex<Option<(Tags, Header)>>,
     // The question for newer tags, while the ones that are kept serve on.
     asking_tags: Mutex<Option<AbortHandle>>,
+    // The head of another URL that was asked for in place of a lower one, and how often; and the last that woke the reader.
+    pub(crate) outrun: Mutex<Outrun>,
     // Made at the first wait for a wake: most uses of a node need none.
     feed: OnceLock<Feed>,
     // Questions for the heads of URLs that are not in use, and for tags. They end with the node.
@@ -106,6 +109,7 @@ impl Node {
             finality_awaited: AtomicBool::new(true),
             tags_due: Mutex::default(),
             asking_tags: Mutex::default(),
+            outrun: Mutex::default(),
             feed: OnceLock::new(),
             looks: Mutex::default(),
         }
@@ -204,7 +208,7 @@ impl Node {
     }
 
     /// The heads of a URL, with the one that it announced, if it did.
-    async fn heads_of(
+    pub(crate) async fn heads_of(
         &self,
         upstream: &Upstream,
         announced: Option<&Header>,
@@ -247,7 +251,7 @@ impl Node {
     }
 
     /// Lets the URLs that are not in use be asked for their heads, where that is due, while we go on.
-    fn look_around(&self) {
+    pub(crate) fn look_around(&self) {
         if self.choice.fixed {
             return;
         }
@@ -281,6 +285,13 @@ impl Providers for Node {
             Self { witness: true, ..over }
         };
         others.map(|index| Arc::new(client(index)) as Arc<dyn ChainClient>).collect()
+    }
+
+    fn doubt(&self, why: &str) {
+        let doubted = self.upstream();
+        doubted.note(BY_NUMBER, &Fault::Incoherent(why.to_owned()));
+        self.choice.forget(doubted.index);
+        self.pin(self.candidates()[0]);
     }
 
     fn accuse(&self, lie: &str) {
@@ -329,6 +340,8 @@ impl ChainClient for Node {
         };
         match self.in_turn(BY_NUMBER, Where::Anywhere, &turns, ask).await {
             (index, Ok((heads, tags))) => {
+                let further = self.further_than(index, &heads).await;
+                let (index, heads, tags) = further.unwrap_or((index, heads, tags));
                 self.pin(index);
                 if tags.is_some() {
                     *self.tags() = tags;
@@ -391,7 +404,12 @@ impl ChainClient for Node {
         self.ask_for_due_tags();
         self.pool.publish();
         let start = || Feed::start(Arc::clone(&self.pool), Arc::clone(&self.choice));
-        self.feed.get_or_init(start).next(filters, limit).await
+        let wake = self.feed.get_or_init(start).next(filters, limit);
+        if limit.is_zero() || self.choice.fixed {
+            return wake.await;
+        }
+        // Where the one in use announces nothing, another may know more.
+        tokio::select! { biased; wake = wake => wake, () = self.until_outrun() => Some(Wake::Reconnected) }
     }
 }
 

@@ -4,11 +4,12 @@
 use std::{
     cmp::Reverse,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use domain::{Clock, ProviderStatus};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     NodeConfig,
@@ -19,6 +20,9 @@ use crate::{
     standing::Sentence,
     upstream::Upstream,
 };
+
+/// The shortest time from look to look.
+const LOOK_MIN: Duration = Duration::from_millis(100);
 
 /// What all URLs of a chain share.
 pub(crate) struct Shared {
@@ -33,6 +37,10 @@ pub(crate) struct Shared {
 pub(crate) struct Pool {
     pub(crate) shared: Arc<Shared>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Rung when there is a head that no URL told of before.
+    pub(crate) moved: Notify,
+    // The best head of all, and since when it is known.
+    best: Mutex<Option<(u64, Timestamp)>>,
     // Held while a lie is judged, so that two of them do not take the last two URLs out of use.
     judging: Mutex<()>,
 }
@@ -48,7 +56,8 @@ impl Pool {
         let shared = Arc::new(Shared { config, clock, permits, reading: tokio::sync::Mutex::default() });
         let upstreams = endpoints.into_iter().enumerate();
         let upstreams = upstreams.map(|(index, endpoint)| Upstream::new(index, endpoint, &shared)).collect();
-        Ok(Self { shared, upstreams, judging: Mutex::default() })
+        let (moved, best) = (Notify::new(), Mutex::default());
+        Ok(Self { shared, upstreams, moved, best, judging: Mutex::default() })
     }
 
     /// The URLs that nothing keeps from being asked, by score; where there is none, the one that rests shortest. Never
@@ -105,17 +114,68 @@ impl Pool {
         };
         let best = others.filter_map(told).max();
         self.upstreams[index].health().standing.learned(now, head, best);
+        let mut known = self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none_or(|(known, _)| known < head) {
+            *known = Some((head, now));
+            drop(known);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// How often the heads of the URLs that are not in use are asked for: seldom while there are newer and newer ones. The
+    /// one in use may be stuck where there are none.
+    fn look_interval(&self, now: Timestamp) -> Duration {
+        let config = &self.shared.config;
+        let best = *self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet =
+            best.is_some_and(|(_, at)| now.duration_since(at).unsigned_abs() >= config.look_when_quiet);
+        if quiet {
+            config.look_when_quiet.min(config.look_around_interval)
+        } else {
+            config.look_around_interval
+        }
     }
 
     /// The URLs whose heads nobody asked for lately. They count as asked now.
     pub(crate) fn due_for_a_look(&self, in_use: usize) -> Vec<usize> {
-        let (now, interval) = (self.shared.clock.now(), self.shared.config.look_around_interval);
+        let now = self.shared.clock.now();
+        let interval = self.look_interval(now);
         let others = self.upstreams.iter().filter(|url| url.index != in_use && !url.is_quarantined(now));
         let due = others.filter(|url| {
             let mut health = url.health();
             health.demoted_for(now).is_none() && health.standing.head_is_due(now, interval)
         });
         due.map(|url| url.index).collect()
+    }
+
+    /// After how long a look is due that was not a moment ago; nothing where there is no other URL.
+    pub(crate) fn next_look(&self, in_use: usize) -> Option<Duration> {
+        let (now, config) = (self.shared.clock.now(), &self.shared.config);
+        let best = *self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet_in = best.map_or(Duration::MAX, |(_, at)| {
+            config.look_when_quiet.saturating_sub(now.duration_since(at).unsigned_abs())
+        });
+        let others = self.upstreams.iter().filter(|url| url.index != in_use && !url.is_quarantined(now));
+        let due = others.map(|url| {
+            let health = url.health();
+            let due_in = |interval| health.standing.head_is_due_in(now, interval);
+            let looks = due_in(config.look_when_quiet).max(quiet_in).min(due_in(config.look_around_interval));
+            looks.max(health.demoted_for(now).unwrap_or_default())
+        });
+        due.min().map(|due| due.max(LOOK_MIN))
+    }
+
+    /// The URL, with its head and since when that is known, that is furthest ahead of this head, and not in doubt.
+    pub(crate) fn ahead_of(&self, index: usize, head: u64) -> Option<(usize, u64, Timestamp)> {
+        let now = self.shared.clock.now();
+        let others = self.upstreams.iter().filter(|url| url.index != index && !url.is_silent());
+        let ahead = others.filter_map(|url| {
+            let health = url.health();
+            let doubt = health.demoted_for(now).is_some() || health.standing.on_probation(now);
+            let known = health.standing.head.zip(health.standing.head_since).filter(|_| !doubt);
+            known.filter(|(theirs, _)| *theirs > head).map(|(theirs, since)| (url.index, theirs, since))
+        });
+        ahead.max_by_key(|(index, theirs, _)| (*theirs, Reverse(*index)))
     }
 
     /// Lets every URL be due for a look.

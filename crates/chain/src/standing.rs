@@ -38,6 +38,8 @@ pub(crate) struct Standing {
     pub(crate) lies: u64,
     /// The newest head that it told of.
     pub(crate) head: Option<u64>,
+    /// Since when it tells of that one.
+    pub(crate) head_since: Option<Timestamp>,
     /// How far that was behind the best one known then, in blocks.
     pub(crate) lag_blocks: u64,
     last_lie: Option<String>,
@@ -54,9 +56,17 @@ impl Standing {
 
     /// Takes note of its head. `best` is the best head that the other URLs told of.
     pub(crate) fn learned(&mut self, now: Timestamp, head: u64, best: Option<u64>) {
-        self.head = Some(head);
+        if self.head != Some(head) {
+            (self.head, self.head_since) = (Some(head), Some(now));
+        }
         self.lag_blocks = best.unwrap_or_default().saturating_sub(head);
         self.head_asked_at = Some(now);
+    }
+
+    /// For how long its head need not be asked for.
+    pub(crate) fn head_is_due_in(&self, now: Timestamp, interval: Duration) -> Duration {
+        let since = self.head_asked_at.map_or(Duration::MAX, |at| now.duration_since(at).unsigned_abs());
+        interval.saturating_sub(since)
     }
 
     /// Whether nobody asked for its head for the interval; then it counts as asked now.

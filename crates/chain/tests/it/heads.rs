@@ -12,7 +12,7 @@ use testkit::{
     wait::eventually,
 };
 
-use super::world::{WAIT_MAX, asked, at_head, config, connect, listening, scripted, wake};
+use super::world::{WAIT_MAX, asked, at_head, config, connect, listening, scripted, wake, wake_within};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);
 const TOPIC: B256 = B256::repeat_byte(0xbb);
@@ -120,7 +120,7 @@ async fn an_announcement_serves_once_and_a_burst_as_its_last_head() -> anyhow::R
 
 #[tokio::test]
 async fn the_older_heads_of_a_burst_wake_nobody_who_has_read_the_last() -> anyhow::Result<()> {
-    let (scripted, node, _) = live().await?;
+    let (scripted, node, clock) = live().await?;
     for _ in 0..10 {
         scripted.mine(Vec::new());
     }
@@ -128,7 +128,7 @@ async fn the_older_heads_of_a_burst_wake_nobody_who_has_read_the_last() -> anyho
     // A call's answer comes after the announcements on the same socket.
     node.call(Address::ZERO, Default::default()).await?;
     node.heads().await?;
-    assert!(node.next_wake(&filters(), Duration::from_millis(50)).await.is_none());
+    assert!(wake_within(&node, &clock, &filters(), Duration::from_millis(50)).await.is_none());
     Ok(())
 }
 

@@ -3,16 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use chain::Node;
-use domain::{ChainClient, ChainError, Heads, LogFilter, LogQuery, ProviderStatus, Providers};
+use domain::{ChainClient, ChainError, Heads, LogFilter, LogQuery, ProviderStatus, Providers, Wake};
 use serde_json::Value as Json;
 use testkit::{
     clock::ManualClock,
     scripted_node::{LogSpec, Reply, ScriptedNode},
 };
 
-use super::world::{config, connect};
+use super::world::{WAIT_MAX, config, connect};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(100);
 
 async fn pair() -> anyhow::Result<(ScriptedNode, ScriptedNode, Node, Arc<ManualClock>)> {
     let (first, second) = (ScriptedNode::start().await?, ScriptedNode::start().await?);
@@ -75,37 +76,75 @@ async fn a_node_that_lags_is_left_for_the_next_decision_and_leads_nobody_back() 
 }
 
 #[tokio::test]
-async fn a_lag_of_a_few_blocks_moves_nobody() -> anyhow::Result<()> {
-    let (_behind, ahead, node, _) = pair().await?;
+async fn a_lag_of_a_few_blocks_moves_nobody_unless_it_lasts() -> anyhow::Result<()> {
+    let (_behind, ahead, node, clock) = pair().await?;
     ahead.chain(|chain| (0..3).for_each(|_| drop(chain.mine(Vec::new()))));
     node.heads().await?;
     ahead.wait_until("it was looked at", |node| node.count("eth_getBlockByNumber") == 1).await?;
     for _ in 0..5 {
         assert_eq!(node.heads().await?.latest.block.number, 10);
     }
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(node.heads().await?.latest.block.number, 14);
+    assert_eq!(node.url(), ahead.http_url());
     Ok(())
 }
 
 #[tokio::test]
 async fn the_heads_of_the_others_are_looked_at_twice_a_minute_and_nobody_waits_for_it() -> anyhow::Result<()>
 {
-    let (_first, second, node, clock) = pair().await?;
+    let (first, second, node, clock) = pair().await?;
     second.always("eth_getBlockByNumber", Reply::Silence);
     for _ in 0..5 {
         assert_eq!(node.heads().await?.latest.block.number, 10);
     }
     second.wait_until("it was looked at", |node| node.count("eth_getBlockByNumber") == 1).await?;
-    clock.advance(Duration::from_secs(29));
-    node.heads().await?;
-    clock.advance(Duration::from_secs(1));
-    node.heads().await?;
+    for second_of_minute in 1..=30 {
+        // The one in use has a block each second.
+        first.chain(|chain| chain.mine(Vec::new()));
+        clock.advance(Duration::from_secs(1));
+        node.heads().await?;
+        if second_of_minute == 29 {
+            tokio::task::yield_now().await;
+            assert_eq!(second.count("eth_getBlockByNumber"), 1);
+        }
+    }
     second.wait_until("it was looked at again", |node| node.count("eth_getBlockByNumber") == 2).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_there_is_no_new_head_the_others_are_looked_at_every_few_seconds() -> anyhow::Result<()> {
+    let (_stuck, ahead, node, clock) = pair().await?;
+    let node = Arc::new(node);
+    node.heads().await?;
+    ahead.wait_until("it was looked at", |node| node.count("eth_getBlockByNumber") == 1).await?;
+    // Nobody but the one that listens asks.
+    let listens = tokio::spawn({
+        let node = Arc::clone(&node);
+        async move { while !matches!(node.next_wake(&[], WAIT_MAX).await, Some(Wake::Reconnected)) {} }
+    });
+    ahead.chain(|chain| drop(chain.mine(Vec::new())));
+    let mut passed = Duration::ZERO;
+    while !listens.is_finished() {
+        clock.advance(TICK);
+        passed += TICK;
+        let looks = ahead.count("eth_getBlockByNumber");
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        assert!(looks < 6, "it is asked once in a few seconds");
+    }
+    assert!(passed <= Duration::from_secs(5), "{passed:?}");
+    assert_eq!(node.heads().await?.latest.block.number, 12, "the one in use has 10 only");
+    assert_eq!(node.url(), ahead.http_url());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_liar_is_kept_out_of_use_and_then_on_probation() -> anyhow::Result<()> {
     let (liar, honest, node, clock) = pair().await?;
+    liar.chain(|chain| drop(chain.mine(Vec::new())));
     node.heads().await?;
     node.accuse("it forged a log");
     assert_eq!(node.url(), honest.http_url());

@@ -11,7 +11,7 @@ use testkit::{
     scripted_node::{LogSpec, Reply, ScriptedNode},
 };
 
-use super::world::{at_head, config, connect, head_and_log, listening, scripted, wake};
+use super::world::{at_head, config, connect, head_and_log, listening, scripted, wake, wake_within};
 
 const TOKEN: Address = Address::repeat_byte(0xaa);
 const TOPIC: B256 = B256::repeat_byte(0xbb);
@@ -134,7 +134,7 @@ async fn a_socket_that_falls_silent_is_replaced_after_the_stall_timeout() -> any
     // The chain goes on, and the node forgets to say so.
     scripted.chain(|chain| drop(chain.mine(Vec::new())));
     clock.advance(Duration::from_secs(59));
-    assert!(node.next_wake(&[], Duration::from_millis(100)).await.is_none());
+    assert!(wake_within(&node, &clock, &[], Duration::from_millis(100)).await.is_none());
     assert_eq!(scripted.count("eth_chainId"), 1);
     clock.advance(Duration::from_secs(1));
     wake(&node, &[], "the reconnection", reconnected).await;

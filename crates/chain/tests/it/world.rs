@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use chain::{ConnectError, Node, NodeConfig, PromptConfig};
 use domain::{AnnouncedLog, ChainClient, ChainId, Header, Heads, LogFilter, Wake};
-use testkit::{clock::RealClock, scripted_node::ScriptedNode};
+use testkit::{
+    clock::{ManualClock, RealClock},
+    scripted_node::ScriptedNode,
+};
 
 /// The longest that a test waits for anything.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -108,4 +111,20 @@ pub(crate) async fn at_head(node: &Node, number: u64) -> anyhow::Result<Heads> {
 pub(crate) async fn listening(node: &Node, filters: &[LogFilter]) {
     wake(node, filters, "a feed", |wake| matches!(wake, Wake::Reconnected | Wake::Head(_)).then_some(()))
         .await;
+}
+
+/// What wakes within a time of the test's clock.
+pub(crate) async fn wake_within(
+    node: &Node,
+    clock: &ManualClock,
+    filters: &[LogFilter],
+    limit: Duration,
+) -> Option<Wake> {
+    let passes = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(limit);
+    };
+    tokio::join!(node.next_wake(filters, limit), passes).0
 }

@@ -251,6 +251,10 @@ pub trait Providers {
         Vec::new()
     }
 
+    /// Says that the URL in use is contradicted by others, or by itself, and that nothing is proved: the next decisions go
+    /// elsewhere as long as there is another.
+    fn doubt(&self, _why: &str) {}
+
     /// Says that an answer of the URL in use was proved wrong. It is kept out of use for a while, longer each time, as
     /// long as there is another; the next decision goes elsewhere.
     fn accuse(&self, _lie: &str) {}

@@ -5,8 +5,11 @@ use domain::{ChainError, Header, LogFilter, LogQuery, Proof, RawLog};
 use futures::future::join_all;
 use jiff::SignedDuration;
 
-use super::{Ingest, source::logs_from};
+use super::{Did, Ingest, source::logs_from};
 use crate::RoomError;
+
+// After so many steps in a row that a block was unknown in, another URL is asked.
+const UNKNOWN_MAX: u32 = 3;
 
 // How many other URLs are asked about one doubt.
 const OTHERS_MAX: usize = 3;
@@ -19,26 +22,51 @@ struct Votes {
 }
 
 impl Ingest {
-    /// Refuses to follow a reorg that more URLs contradict than confirm: for a while it is looked at again, since other
-    /// nodes hear of a real one moments later; after that the node in use is taken for a liar.
+    /// Refuses to follow a reorg that more URLs contradict than confirm. Those have what we hold and go on from there, so that
+    /// one of them is read meanwhile; other nodes hear of a real reorg moments later, and then it is theirs too. A node that
+    /// tells of it still when it is asked again, after a while, is taken for a liar.
     pub(super) async fn contest(&mut self, head: &Header) -> Result<(), RoomError> {
         let votes = self.votes(head).await;
         if votes.against.len() <= votes.with {
-            self.contested_since = None;
+            self.contested = None;
             return Ok(());
         }
         let now = self.deps.clock.now();
-        let since = *self.contested_since.get_or_insert(now);
         let patience = SignedDuration::try_from(self.config.contest).unwrap_or(SignedDuration::MAX);
         let url = self.deps.client.url();
+        let contested = self.contested.take().filter(|(of, _)| *of == url);
+        let since = contested.map_or(now, |(_, since)| since);
         let against = votes.against.join(", ");
         let detail =
             format!("block {} is not in the chain of {against}, which holds what we hold", head.block);
         if now.duration_since(since) >= patience {
-            self.contested_since = None;
             self.deps.client.accuse(&detail);
+        } else {
+            self.contested = Some((url.clone(), since));
+            self.deps.client.doubt(&detail);
         }
         Err(ChainError::Incoherent { url, detail }.into())
+    }
+
+    /// Leaves a URL for another that, time and again, does not know the blocks that it tells of itself.
+    pub(super) fn doubt_what_is_unknown(&mut self, did: &Result<Did, RoomError>) {
+        let url = self.deps.client.url();
+        match did {
+            Err(RoomError::Chain(ChainError::UnknownBlock { block, .. })) => {
+                let before = self.unknown.take().filter(|(of, _)| *of == url).map_or(0, |(_, times)| times);
+                if before + 1 < UNKNOWN_MAX {
+                    self.unknown = Some((url, before + 1));
+                } else if !self.deps.client.others().is_empty() {
+                    self.deps.client.doubt(&format!("it told of block {block}, which it does not know"));
+                }
+            }
+            Err(_) => {}
+            Ok(_) => {
+                self.unknown = None;
+                // It holds what we hold again.
+                self.contested.take_if(|(of, _)| *of == url);
+            }
+        }
     }
 
     // A vote against: another URL still holds our tip, and another block at the head's height. One that has not come so

@@ -129,7 +129,9 @@ pub struct Ingest {
     // Whether the chain is to be looked at before anything else is done.
     look: bool,
     looked_at: Timestamp,
-    contested_since: Option<Timestamp>,
+    contested: Option<(String, Timestamp)>,
+    // The URL that did not know what it told of, and how often in a row.
+    unknown: Option<(String, u32)>,
     renew_at: Timestamp,
     standby: Standby,
     halted: Option<String>,
@@ -163,7 +165,8 @@ impl Ingest {
             wanted: None,
             look: true,
             looked_at: Timestamp::MIN,
-            contested_since: None,
+            contested: None,
+            unknown: None,
             renew_at: Timestamp::MIN,
             standby: Standby::default(),
             halted: None,
@@ -209,6 +212,7 @@ impl Ingest {
             did => did,
         };
         let did = self.passing(did);
+        self.doubt_what_is_unknown(&did);
         let did = self.forget_on_fence(did);
         let did = self.halting(did).await?;
         // Before anything can fail: what was stored waits, whether the rest of the step succeeds or not.

@@ -83,7 +83,7 @@ async fn a_reorg_that_others_contradict_is_not_followed() -> anyhow::Result<()> 
     settle(&mut ingest).await?;
     let truth = world.branch();
     let held = world.held(BELL).await?;
-    world.reorg(2, 40..=42);
+    world.reorg(2, 40..=46);
     for other in [&one, &two] {
         // The honest ones grow on.
         other.chain(|chain| {
@@ -94,10 +94,16 @@ async fn a_reorg_that_others_contradict_is_not_followed() -> anyhow::Result<()> 
         });
     }
     two.chain(|chain| *chain = one.chain(|chain| chain.clone()));
+    ingest.advance().await.expect_err("nobody else has that branch");
     struggle(&world, &mut ingest).await?;
     let now = world.held(BELL).await?;
     assert_eq!(now[..held.len()], held, "nothing was taken back");
-    assert_eq!(now.len(), held.len() + 5);
+    assert_eq!(now.len(), held.len() + 5, "what the others have is read at once");
+    assert_eq!(lies(&node)[0], 0, "it may have heard of it first");
+    // It tells of it still when it is asked again.
+    world.clock.advance(Duration::from_secs(300));
+    struggle(&world, &mut ingest).await?;
+    assert_eq!(world.held(BELL).await?, now);
     assert_eq!(lies(&node)[0], 1);
     Ok(())
 }

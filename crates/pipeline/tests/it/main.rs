@@ -25,6 +25,7 @@ mod ingest_audit;
 mod ingest_children;
 mod ingest_doubt;
 mod ingest_halt;
+mod ingest_late;
 mod ingest_lease;
 mod ingest_reorg;
 mod ledger;
