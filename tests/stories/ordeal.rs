@@ -219,7 +219,7 @@ impl Ordeal {
                 let head = self.stage.head().await?;
                 let tip = store.chain(CHAIN).await?.and_then(|chain| chain.tip).map_or(0, |tip| tip.number);
                 let left =
-                    store.work_left(CHAIN, lane, head, 0, Timestamp::MAX, &store::Apart::default()).await?;
+                    store.work_left(CHAIN, lane, head, 0, (Timestamp::MAX, &store::Apart::default())).await?;
                 let due = store.doubtful(CHAIN, head, 10).await?.len();
                 if tip == head && left.is_done() && due == 0 {
                     return Ok(Ok(()));

@@ -161,7 +161,7 @@ secrets = ["{SECRET}"]
         let lane = Store::lane_of_chain(&"local".parse()?);
         let done = eventually("everything is told", CAP * 2, || async {
             let left =
-                store.work_left(CHAIN, &lane, block, 0, Timestamp::MAX, &store::Apart::default()).await?;
+                store.work_left(CHAIN, &lane, block, 0, (Timestamp::MAX, &store::Apart::default())).await?;
             Ok(if left.is_done() { Ok(()) } else { Err(left) })
         });
         done.await.with_context(|| self.logged())

@@ -143,9 +143,9 @@ impl Relay {
         self.renew_at.insert(lane.to_owned(), if held { renew_at } else { Timestamp::MIN });
         let standby = self.standing.entry(lane.to_owned()).or_default();
         if held {
-            standby.over()
+            standby.over();
         } else {
-            standby.wait(&self.store, &name_of(lane), now).await?
+            standby.wait(&self.store, &name_of(lane), now).await?;
         }
         Ok(held)
     }

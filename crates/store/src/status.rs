@@ -114,8 +114,7 @@ impl Store {
         lane: &str,
         up_to: u64,
         settle_blocks: u64,
-        later: Timestamp,
-        apart: &Apart,
+        (later, apart): (Timestamp, &Apart),
     ) -> Result<ChainCounts, StoreError> {
         let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
             let statement = sql::<D>("SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox

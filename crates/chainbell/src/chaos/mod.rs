@@ -243,7 +243,7 @@ impl Run {
         let lane = Store::lane_of_chain(&row.name);
         let left = self
             .store
-            .work_left(ChainId(CHAIN_ID), &lane, head.number, 0, Timestamp::MAX, &store::Apart::default())
+            .work_left(ChainId(CHAIN_ID), &lane, head.number, 0, (Timestamp::MAX, &store::Apart::default()))
             .await?;
         if !left.is_done() {
             return Ok(Some(format!("{left:?}")));

@@ -104,7 +104,7 @@ async fn is_done(parts: &Parts, block: u64, apart: &Apart) -> Result<bool, Store
     let later = parts.clock.now().saturating_add(WINDOWS_WAITED_FOR).unwrap_or(Timestamp::MAX);
     for chain in &parts.config.chains {
         let (lane, settle_blocks) = (Store::lane_of_chain(&chain.name), chain.keys.settle_blocks);
-        let left = parts.store.work_left(chain.id, &lane, block, settle_blocks, later, apart).await?;
+        let left = parts.store.work_left(chain.id, &lane, block, settle_blocks, (later, apart)).await?;
         if !left.is_done() {
             return Ok(false);
         }

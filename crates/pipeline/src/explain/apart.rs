@@ -23,8 +23,11 @@ pub(super) struct Set {
 impl Set {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
         let rows = store.all_set_aside(None, ITEMS_MAX).await?;
-        let rows: Vec<_> = rows.into_iter().map(|row| (named(&row.item), row)).collect();
-        let rows: Vec<_> = rows.into_iter().map(|(item, row)| (row, item)).collect();
+        let item_of = |row: SetAside| {
+            let item = named(&row.item);
+            (row, item)
+        };
+        let rows: Vec<_> = rows.into_iter().map(item_of).collect();
         let messages = rows.iter().filter_map(|(_, item)| match item {
             Some(Item::Message(id)) => Some(*id),
             _ => None,

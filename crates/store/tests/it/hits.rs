@@ -122,8 +122,10 @@ async fn a_hit_whose_window_closes_later_is_not_waited_for(world: &World) -> any
     for (seconds, hits) in [(59, 0), (60, 1)] {
         let later = world.now + SignedDuration::from_secs(seconds);
         let lane = store::Store::lane_of_chain(&world.name);
-        let left =
-            world.store.work_left(crate::world::CHAIN, &lane, 1, 0, later, &store::Apart::default()).await?;
+        let left = world
+            .store
+            .work_left(crate::world::CHAIN, &lane, 1, 0, (later, &store::Apart::default()))
+            .await?;
         assert_eq!(left.hits, hits, "{seconds} s");
     }
     Ok(())
