@@ -81,7 +81,9 @@ fn in_words(explanation: &Explanation) -> String {
     if !explanation.left_out.is_empty() {
         lines.add(0, "");
         lines.add(0, "watches that are left out and matched nothing since");
-        explanation.left_out.iter().for_each(|aside| of_aside(&mut lines, aside));
+        for aside in &explanation.left_out {
+            of_aside(&mut lines, aside);
+        }
     }
     lines.0.join("\n")
 }
@@ -103,7 +105,9 @@ fn of_event(lines: &mut Lines, event: &ExplainedEvent) {
     if event.unmatched {
         lines.add(1, "matching has yet to look at its last change");
     }
-    event.set_aside.iter().for_each(|aside| of_aside(lines, aside));
+    for aside in &event.set_aside {
+        of_aside(lines, aside);
+    }
     if event.watches.is_empty() && event.reason.is_none() {
         lines.add(1, "no watch looks at such events of this contract");
     }
@@ -122,7 +126,9 @@ fn of_unreadable(lines: &mut Lines, event: &UnreadableEvent) {
     lines.add(0, "");
     lines.add(0, format!("log {log_index} of block {block_number} ({block_hash}) of chain {chain_id}"));
     lines.add(1, format!("it is stored and cannot be read: {reason}"));
-    set_aside.iter().for_each(|aside| of_aside(lines, aside));
+    for aside in set_aside {
+        of_aside(lines, aside);
+    }
 }
 
 fn of_aside(lines: &mut Lines, aside: &ExplainedAside) {
