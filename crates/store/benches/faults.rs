@@ -1,8 +1,9 @@
 //! The past over HTTP from a node that fails: `chainbell run`, the real binary, against itself on the same way without
 //! faults, in one run.
 //!
-//! `scripts/bench faults [--blocks N] [--logs N]`; wants `CHAINBELL_BENCH_BINARY`, which the script sets. The node and the
-//! binary are processes of their own, the way between them is this one. Where half of the requests fail at random, no less
+//! `scripts/bench faults [--blocks N] [--logs N] [--results N]`; wants `CHAINBELL_BENCH_BINARY`, which the script sets. The node and the
+//! binary are processes of their own, the way between them is this one. The node gives so few results at once that there are
+//! hundreds of requests. Where half of the requests fail at random, no less
 //! than a fifth of the rate is left, or the run fails.
 
 #[path = "side/mod.rs"]
@@ -32,13 +33,16 @@ async fn main() -> anyhow::Result<()> {
         let at = words.iter().position(|word| *word == name);
         at.and_then(|at| words.get(at + 1)).map_or(Ok(default), |value| Ok(value.parse()?))
     };
-    compare(number("--blocks", 20_000)?, number("--logs", 25)?).await
+    compare(number("--blocks", 20_000)?, number("--logs", 25)?, number("--results", 1_000)?).await
 }
 
-async fn compare(blocks: u64, logs: u64) -> anyhow::Result<()> {
-    println!("the past of {blocks} blocks of {logs} transfers over HTTP, SQLite, {} cores", side::cores());
-    let node = Node::start(blocks + ABOVE, logs, 64).await?;
-    let slow = Node::start(blocks + ABOVE - BEHIND, logs, 64).await?;
+async fn compare(blocks: u64, logs: u64, results: u64) -> anyhow::Result<()> {
+    println!(
+        "the past of {blocks} blocks of {logs} transfers over HTTP, {results} results at once, SQLite, {} cores",
+        side::cores()
+    );
+    let node = Node::start_with(blocks + ABOVE, logs, 64, results).await?;
+    let slow = Node::start_with(blocks + ABOVE - BEHIND, logs, 64, results).await?;
     let (one, balanced) =
         (vec![node.url.clone()], vec![node.url.clone(), node.url.clone(), slow.url.clone()]);
     println!(

@@ -19,9 +19,14 @@ pub(crate) struct Node {
 
 /// Serves until standard input ends.
 pub(crate) async fn serve(words: &[&str]) -> anyhow::Result<()> {
-    let [blocks, logs, finalized_depth] = words else { anyhow::bail!("node BLOCKS LOGS FINALIZED_DEPTH") };
-    let shape =
-        Shape { finalized_depth: finalized_depth.parse()?, ..Shape::new(blocks.parse()?, logs.parse()?) };
+    let [blocks, logs, finalized_depth, results_max] = words else {
+        anyhow::bail!("node BLOCKS LOGS FINALIZED_DEPTH RESULTS_MAX")
+    };
+    let shape = Shape {
+        finalized_depth: finalized_depth.parse()?,
+        results_max: Some(results_max.parse()?),
+        ..Shape::new(blocks.parse()?, logs.parse()?)
+    };
     let node = FixtureNode::start(shape).await?;
     println!("{}", node.http_url());
     let _ = tokio::io::stdin().read(&mut [0]).await?;
@@ -30,7 +35,17 @@ pub(crate) async fn serve(words: &[&str]) -> anyhow::Result<()> {
 
 impl Node {
     pub(crate) async fn start(blocks: u64, logs: u64, finalized_depth: u64) -> anyhow::Result<Self> {
-        let words = [blocks, logs, finalized_depth].map(|number| number.to_string());
+        Self::start_with(blocks, logs, finalized_depth, u64::MAX).await
+    }
+
+    /// One that refuses to give more than `results_max` logs at once.
+    pub(crate) async fn start_with(
+        blocks: u64,
+        logs: u64,
+        finalized_depth: u64,
+        results_max: u64,
+    ) -> anyhow::Result<Self> {
+        let words = [blocks, logs, finalized_depth, results_max].map(|number| number.to_string());
         let mut process = Command::new(std::env::current_exe()?)
             .arg("node")
             .args(words)
