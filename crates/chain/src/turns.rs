@@ -54,7 +54,8 @@ impl Pause {
     }
 
     fn answered(&self) {
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ms| Some(ms / 2));
+        // By more than a failure makes it longer: where every other question fails, the pauses stay short.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ms| Some(ms / 4));
     }
 }
 
@@ -281,5 +282,22 @@ impl Upstream {
     /// Whether it leaves questions unanswered. It is out of use, and no witness, until it answers one again.
     pub(crate) fn is_silent(&self) -> bool {
         self.health().unanswered >= SILENT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_while_nothing_is_answered_and_stays_short_where_half_is() {
+        let pause = Pause::default();
+        (0..10).for_each(|_| pause.failed());
+        assert_eq!(pause.get(), Duration::from_millis(500));
+        for _ in 0..10 {
+            pause.answered();
+            pause.failed();
+        }
+        assert_eq!(pause.get(), Duration::from_millis(10));
     }
 }
