@@ -6,8 +6,8 @@ use domain::{ChainId, EventSchema, Standard, supply};
 
 use crate::{
     Store, StoreError,
-    db::{Dialect, read, sql},
     event::{COLUMNS, EventRow, StoredEvent, number},
+    tx::read,
 };
 
 impl Store {
@@ -31,7 +31,7 @@ impl Store {
         };
         let schemas = self.schemas_that(moves).await?;
         let (block, log_index) = after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
-        let rows: Vec<EventRow> = read!(self, "movements_naming", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "movements_naming", |db| {
             // As the store writes addresses: checksummed, within quotes.
             let template = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
@@ -39,15 +39,16 @@ impl Store {
                     AND e.canonical AND e.schema_id {{numbers:5}} AND CAST(e.params AS text) LIKE $6
                  ORDER BY e.block_number, e.log_index LIMIT $7"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(db
+                .query(&template)
                 .bind(chain.0.cast_signed())
                 .bind(number(to))
                 .bind(block)
                 .bind(log_index)
-                .bind(<D as Dialect>::numbers(schemas.iter().copied()))
+                .numbers(schemas.iter().copied())
                 .bind(named(address))
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.stored(rows).await
@@ -67,19 +68,20 @@ impl Store {
             return Ok(Vec::new());
         }
         let schemas = self.schemas_that(|schema| Standard::of_schema(schema).is_some()).await?;
-        let rows: Vec<EventRow> = read!(self, "supply_transfers", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "supply_transfers", |db| {
             let template = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
                  WHERE e.chain_id = $1 AND e.block_number {{numbers:2}} AND e.canonical
                     AND e.schema_id {{numbers:3}} AND CAST(e.params AS text) LIKE $4
                  ORDER BY e.block_number, e.log_index"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(db
+                .query(&template)
                 .bind(chain.0.cast_signed())
-                .bind(<D as Dialect>::numbers(blocks.iter().copied()))
-                .bind(<D as Dialect>::numbers(schemas.iter().copied()))
+                .numbers(blocks.iter().copied())
+                .numbers(schemas.iter().copied())
                 .bind(named(Address::ZERO))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.stored(rows).await
@@ -87,9 +89,9 @@ impl Store {
 
     // There are as many schemas as there are kinds of events in the configuration's ABIs.
     async fn schemas_that(&self, wanted: impl Fn(&EventSchema) -> bool) -> Result<Vec<i64>, StoreError> {
-        let rows: Vec<(i32, String)> = read!(self, "schemas", |db, D| {
+        let rows: Vec<(i32, String)> = read!(self, "schemas", |db| {
             let statement = "SELECT id, CAST(schema AS text) FROM event_schema ORDER BY id";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            Ok(db.query(statement).fetch_all().await?)
         })?;
         let mut ids = Vec::new();
         for (id, json) in rows {

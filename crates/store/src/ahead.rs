@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Store, StoreError, db::tx};
+use crate::{Store, StoreError, tx::tx};
 
 /// How long what has no beginning of its own lasts.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +57,8 @@ impl Store {
         let all = CUTS.map(|statement| (statement, now.as_millisecond()));
         let mut cut = 0;
         for (statement, latest) in all.into_iter().chain([(CUT_LEASES, leased)]) {
-            cut += tx!(self, "cut_to_own_length", |tx, D| {
-                Ok(sqlx::query(statement).bind(latest).execute(&mut *tx).await?.rows_affected())
+            cut += tx!(self, "cut_to_own_length", |tx| {
+                Ok(tx.query(statement).bind(latest).execute().await?)
             })?;
         }
         Ok(cut)

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Store, StoreError,
-    db::{read, sql, tx},
+    tx::{read, tx},
 };
 
 /// One item that a room set aside.
@@ -61,24 +61,25 @@ impl Store {
         now: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         let reason = plain(reason);
-        let tries: i32 = tx!(self, "set_aside", |tx, D| {
+        let tries: i32 = tx!(self, "set_aside", |tx| {
             let statement = "INSERT INTO set_aside (room, item, reason, tries, since, noted_at, next_try)
                 VALUES ($1, $2, $3, 1, $4, $4, $4)
                 ON CONFLICT (room, item) DO UPDATE SET reason = excluded.reason, tries = set_aside.tries + 1,
                     noted_at = excluded.noted_at
                 RETURNING tries";
-            let tries: i32 = sqlx::query_scalar(statement)
+            let tries: i32 = tx
+                .query(statement)
                 .bind(room)
                 .bind(item)
                 .bind(&reason)
                 .bind(now.as_millisecond())
-                .fetch_one(&mut *tx)
+                .scalar()
                 .await?;
-            sqlx::query("UPDATE set_aside SET next_try = $3 WHERE room = $1 AND item = $2")
+            tx.query("UPDATE set_aside SET next_try = $3 WHERE room = $1 AND item = $2")
                 .bind(room)
                 .bind(item)
                 .bind(next(tries, now).as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(tries)
         })?;
@@ -90,10 +91,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn all_set_aside(&self, room: Option<&str>, limit: u32) -> Result<Vec<SetAside>, StoreError> {
-        let rows: Vec<Row> = read!(self, "all_set_aside", |db, D| {
+        let rows: Vec<Row> = read!(self, "all_set_aside", |db| {
             let statement = "SELECT room, item, reason, tries, since, next_try FROM set_aside
                 WHERE room = coalesce($1, room) ORDER BY since, room, item LIMIT $2";
-            Ok(sqlx::query_as(statement).bind(room).bind(i64::from(limit)).fetch_all(db).await?)
+            Ok(db.query(statement).bind(room).bind(i64::from(limit)).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -103,9 +104,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn set_aside_by_room(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows: Vec<(String, i64)> = read!(self, "set_aside_by_room", |db, D| {
+        let rows: Vec<(String, i64)> = read!(self, "set_aside_by_room", |db| {
             let statement = "SELECT room, count(*) FROM set_aside GROUP BY room ORDER BY room";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            Ok(db.query(statement).fetch_all().await?)
         })?;
         Ok(rows.into_iter().map(|(room, count)| (room, count.cast_unsigned())).collect())
     }
@@ -115,20 +116,20 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn retry_set_aside(&self, now: Timestamp) -> Result<u64, StoreError> {
-        tx!(self, "retry_set_aside", |tx, D| {
+        tx!(self, "retry_set_aside", |tx| {
             let statement = "UPDATE set_aside SET next_try = $1, noted_at = $1 WHERE next_try > $1";
-            let done = sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
+            let done = tx.query(statement).bind(now.as_millisecond()).execute().await?;
             let statement = "UPDATE delivery SET next_attempt_at = $1, noted_at = $1
                 WHERE state IN ('queued', 'scheduled') AND next_attempt_at > $1
                     AND id IN (SELECT {id} FROM set_aside WHERE room = 'deliver')";
-            let id = if <D as crate::db::Dialect>::POSTGRES {
+            let id = if tx.dialect().is_postgres() {
                 "CAST(substr(item, 10) AS uuid)"
             } else {
                 "unhex(replace(substr(item, 10), '-', ''))"
             };
-            let statement = sqlx::AssertSqlSafe(statement.replace("{id}", id));
-            sqlx::query(statement).bind(now.as_millisecond()).execute(&mut *tx).await?;
-            Ok(done.rows_affected())
+            let statement = statement.replace("{id}", id);
+            tx.query(&statement).bind(now.as_millisecond()).execute().await?;
+            Ok(done)
         })
     }
 
@@ -137,11 +138,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn take_back(&self, room: &str, items: &[String]) -> Result<(), StoreError> {
-        tx!(self, "take_back", |tx, D| {
-            sqlx::query(sql::<D>("DELETE FROM set_aside WHERE room = $1 AND item {texts:2}"))
+        tx!(self, "take_back", |tx| {
+            tx.query("DELETE FROM set_aside WHERE room = $1 AND item {texts:2}")
                 .bind(room)
-                .bind(<D as crate::db::Dialect>::texts(items.iter().cloned()))
-                .execute(&mut *tx)
+                .texts(items.iter().cloned())
+                .execute()
                 .await?;
             Ok(())
         })

@@ -8,7 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Spend, Store, StoreError,
-    db::{Dialect, read, sql, tx},
+    bulk::Bulk,
+    error::TxError,
+    plan::Settling,
+    tx::{Tx, read, tx},
 };
 
 /// A window whose hits are told later.
@@ -49,99 +52,82 @@ pub(crate) const PERIOD_CONFLICT: &str =
     "ON CONFLICT (recipient_id) DO UPDATE SET period = excluded.period, spent = 0
     WHERE attention.period < excluded.period";
 
-/// Asks the budgets of the hits that are to be told at once. The locks on their rows make others wait.
-macro_rules! spend_budgets {
-    ($tx:ident, $D:ident, $settling:expr, $now:expr) => {{
-        use $crate::{bulk::{Bulk, BulkDialect}, db::{Dialect, sql}};
-        let spends = $settling.spends();
-        if !spends.is_empty() {
-            let names = || spends.keys().map(|name| (*name).to_owned());
-            let bulk = Bulk::new()
-                .texts("recipient_id", spends.keys())
-                .numbers("period", spends.values().map(|spend| spend.period.as_millisecond()))
-                .numbers("spent", spends.keys().map(|_| 0));
-            let statement = <$D as BulkDialect>::insert(&bulk, "attention", $crate::attention::PERIOD_CONFLICT);
-            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-            let statement = sql::<$D>(
-                "SELECT recipient_id, spent FROM attention WHERE recipient_id {texts:1} ORDER BY recipient_id {lock}",
-            );
-            let rows: Vec<(String, i64)> =
-                sqlx::query_as(statement).bind(<$D as Dialect>::texts(names())).fetch_all(&mut *$tx).await?;
-            let mut taken: std::collections::HashMap<_, _> = rows.into_iter().collect();
-            // What was held back, and may be told in this period, goes first.
-            let statement = sql::<$D>(
-                "SELECT h.recipient_id, count(*) FROM window_held h JOIN attention a ON a.recipient_id = h.recipient_id
-                 WHERE h.recipient_id {texts:1} AND h.due >= a.period AND h.due <= $2 GROUP BY h.recipient_id",
-            );
-            let promised: Vec<(String, i64)> = sqlx::query_as(statement)
-                .bind(<$D as Dialect>::texts(names()))
-                .bind($now.as_millisecond())
-                .fetch_all(&mut *$tx)
-                .await?;
-            for (name, windows) in promised {
-                *taken.entry(name).or_default() += windows;
-            }
-            let granted = $settling.spend(&taken);
-            if !granted.is_empty() {
-                let bulk = Bulk::new()
-                    .texts("recipient_id", granted.keys())
-                    .numbers("granted", granted.values().copied());
-                let statement = format!(
-                    "UPDATE attention SET spent = attention.spent + k.granted FROM ({}) k
-                     WHERE attention.recipient_id = k.recipient_id",
-                    <$D as BulkDialect>::select(&bulk)
-                );
-                <$D as BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement)).execute(&mut *$tx).await?;
-            }
-            if let Some(bulk) = $settling.refused($now) {
-                let tail = "ON CONFLICT (window_key) DO NOTHING";
-                let statement = <$D as BulkDialect>::insert(&bulk, "window_held", tail);
-                <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-            }
-        }
-    }};
+/// Asks the budgets of the hits that notify at once. The locks on their rows make others wait.
+pub(crate) async fn spend_budgets(
+    tx: &mut Tx<'_>,
+    settling: &mut Settling<'_>,
+    now: Timestamp,
+) -> Result<(), TxError> {
+    let (names, bulk) = {
+        let spends = settling.spends();
+        let names: Vec<String> = spends.keys().map(|name| (*name).to_owned()).collect();
+        let bulk = Bulk::new()
+            .texts("recipient_id", spends.keys())
+            .numbers("period", spends.values().map(|spend| spend.period.as_millisecond()))
+            .numbers("spent", spends.keys().map(|_| 0));
+        (names, bulk)
+    };
+    if names.is_empty() {
+        return Ok(());
+    }
+    tx.insert("attention", &bulk, PERIOD_CONFLICT).execute().await?;
+    let statement =
+        "SELECT recipient_id, spent FROM attention WHERE recipient_id {texts:1} ORDER BY recipient_id {lock}";
+    let rows: Vec<(String, i64)> = tx.query(statement).texts(names.iter().cloned()).fetch_all().await?;
+    let mut taken: HashMap<_, _> = rows.into_iter().collect();
+    // What was held back, and may notify in this period, goes first.
+    let statement = "SELECT h.recipient_id, count(*) FROM window_held h JOIN attention a ON a.recipient_id = h.recipient_id
+         WHERE h.recipient_id {texts:1} AND h.due >= a.period AND h.due <= $2 GROUP BY h.recipient_id";
+    let promised: Vec<(String, i64)> =
+        tx.query(statement).texts(names).bind(now.as_millisecond()).fetch_all().await?;
+    for (name, windows) in promised {
+        *taken.entry(name).or_default() += windows;
+    }
+    let granted = settling.spend(&taken);
+    if !granted.is_empty() {
+        let bulk =
+            Bulk::new().texts("recipient_id", granted.keys()).numbers("granted", granted.values().copied());
+        let statement = "UPDATE attention SET spent = attention.spent + k.granted FROM ({rows}) k
+             WHERE attention.recipient_id = k.recipient_id";
+        tx.query_rows(statement, &bulk).execute().await?;
+    }
+    if let Some(bulk) = settling.refused(now) {
+        tx.insert("window_held", &bulk, "ON CONFLICT (window_key) DO NOTHING").execute().await?;
+    }
+    Ok(())
 }
-pub(crate) use spend_budgets;
 
 /// Whether the budget has room for a window: `true` spends it. Windows that were held back and wait longer go first.
-macro_rules! spend_for_window {
-    ($tx:ident, $D:ident, $cost:expr, $now:expr) => {{
-        use $crate::db::sql;
-        let cost: &$crate::WindowSpend = $cost;
-        let (recipient, limit) = (cost.spend.recipient.as_str(), i64::from(cost.spend.limit));
-        let statement = format!(
-            "INSERT INTO attention (recipient_id, period, spent) VALUES ($1, $2, 0) {}",
-            $crate::attention::PERIOD_CONFLICT
-        );
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(recipient)
-            .bind(cost.spend.period.as_millisecond())
-            .execute(&mut *$tx)
-            .await?;
-        let statement = sql::<$D>("SELECT spent, period FROM attention WHERE recipient_id = $1 {lock}");
-        let (spent, period): (i64, i64) = sqlx::query_as(statement).bind(recipient).fetch_one(&mut *$tx).await?;
-        let statement = "SELECT count(*) FROM (SELECT 1 AS one FROM window_held
-                WHERE recipient_id = $1 AND since < $2 AND due >= $3 AND due <= $4 AND window_key <> $5 LIMIT $6) w";
-        let before: i64 = sqlx::query_scalar(statement)
-            .bind(recipient)
-            .bind(cost.since.as_millisecond())
-            .bind(period)
-            .bind($now.as_millisecond())
-            .bind(cost.window.as_str())
-            .bind(limit)
-            .fetch_one(&mut *$tx)
-            .await?;
-        let room = spent + before < limit;
-        if room {
-            sqlx::query("UPDATE attention SET spent = spent + 1 WHERE recipient_id = $1")
-                .bind(recipient)
-                .execute(&mut *$tx)
-                .await?;
-        }
-        room
-    }};
+pub(crate) async fn spend_for_window(
+    tx: &mut Tx<'_>,
+    cost: &WindowSpend,
+    now: Timestamp,
+) -> Result<bool, TxError> {
+    let (recipient, limit) = (cost.spend.recipient.as_str(), i64::from(cost.spend.limit));
+    let statement =
+        format!("INSERT INTO attention (recipient_id, period, spent) VALUES ($1, $2, 0) {PERIOD_CONFLICT}");
+    tx.query(&statement).bind(recipient).bind(cost.spend.period.as_millisecond()).execute().await?;
+    let statement = "SELECT spent, period FROM attention WHERE recipient_id = $1 {lock}";
+    let (spent, period): (i64, i64) = tx.query(statement).bind(recipient).fetch_one().await?;
+    let statement = "SELECT count(*) FROM (SELECT 1 AS one FROM window_held
+            WHERE recipient_id = $1 AND since < $2 AND due >= $3 AND due <= $4 AND window_key <> $5 LIMIT $6) w";
+    let before: i64 = tx
+        .query(statement)
+        .bind(recipient)
+        .bind(cost.since.as_millisecond())
+        .bind(period)
+        .bind(now.as_millisecond())
+        .bind(cost.window.as_str())
+        .bind(limit)
+        .scalar()
+        .await?;
+    let room = spent + before < limit;
+    if room {
+        let statement = "UPDATE attention SET spent = spent + 1 WHERE recipient_id = $1";
+        tx.query(statement).bind(recipient).execute().await?;
+    }
+    Ok(room)
 }
-pub(crate) use spend_for_window;
 
 impl Store {
     /// Of recipients with a budget: when the newest period began that was looked at, and what is spent of it.
@@ -155,12 +141,12 @@ impl Store {
         if recipients.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<(String, i64, i64)> = read!(self, "budgets_spent", |db, D| {
-            let statement =
-                sql::<D>("SELECT recipient_id, period, spent FROM attention WHERE recipient_id {texts:1}");
-            Ok(sqlx::query_as(statement)
-                .bind(<D as Dialect>::texts(recipients.iter().map(|id| id.as_str().to_owned())))
-                .fetch_all(db)
+        let rows: Vec<(String, i64, i64)> = read!(self, "budgets_spent", |db| {
+            let statement = "SELECT recipient_id, period, spent FROM attention WHERE recipient_id {texts:1}";
+            Ok(db
+                .query(statement)
+                .texts(recipients.iter().map(|id| id.as_str().to_owned()))
+                .fetch_all()
                 .await?)
         })?;
         let corrupt = |error: &dyn std::fmt::Display| StoreError::corrupt("attention", error);
@@ -183,11 +169,12 @@ impl Store {
         if windows.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<(String, i64)> = read!(self, "window_leads", |db, D| {
-            let statement = sql::<D>("SELECT window_key, until FROM window_lead WHERE window_key {texts:1}");
-            Ok(sqlx::query_as(statement)
-                .bind(<D as Dialect>::texts(windows.iter().map(|key| key.as_str().to_owned())))
-                .fetch_all(db)
+        let rows: Vec<(String, i64)> = read!(self, "window_leads", |db| {
+            let statement = "SELECT window_key, until FROM window_lead WHERE window_key {texts:1}";
+            Ok(db
+                .query(statement)
+                .texts(windows.iter().map(|key| key.as_str().to_owned()))
+                .fetch_all()
                 .await?)
         })?;
         rows.into_iter()
@@ -205,28 +192,26 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; doing it again is harmless.
     pub async fn hold_window(&self, hold: &Hold<'_>) -> Result<(), StoreError> {
-        tx!(self, "hold_window", |tx, D| {
-            let statement = sql::<D>(
-                "UPDATE hit SET due_hint = $2, due_noted_at = $4, held = CASE WHEN held = 'budget' THEN held ELSE $3 END
-                 WHERE id {uuids:1} AND state = 'pending'",
-            );
-            sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(hold.hits.iter().map(|hit| hit.0)))
+        tx!(self, "hold_window", |tx| {
+            let statement = "UPDATE hit SET due_hint = $2, due_noted_at = $4, held = CASE WHEN held = 'budget' THEN held ELSE $3 END
+                 WHERE id {uuids:1} AND state = 'pending'";
+            tx.query(statement)
+                .uuids(hold.hits.iter().map(|hit| hit.0))
                 .bind(hold.due.as_millisecond())
                 .bind(hold.why.as_str())
                 .bind(hold.now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             if hold.why == Held::Budget {
                 let statement =
                     "INSERT INTO window_held (window_key, recipient_id, since, due) VALUES ($1, $2, $3, $4)
                     ON CONFLICT (window_key) DO UPDATE SET due = excluded.due";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(hold.window.as_str())
                     .bind(hold.recipient.as_str())
                     .bind(hold.since.as_millisecond())
                     .bind(hold.due.as_millisecond())
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -238,11 +223,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn forget_held_window(&self, window: &WindowKey) -> Result<(), StoreError> {
-        tx!(self, "forget_held_window", |tx, D| {
-            sqlx::query("DELETE FROM window_held WHERE window_key = $1")
-                .bind(window.as_str())
-                .execute(&mut *tx)
-                .await?;
+        tx!(self, "forget_held_window", |tx| {
+            tx.query("DELETE FROM window_held WHERE window_key = $1").bind(window.as_str()).execute().await?;
             Ok(())
         })
     }
@@ -254,7 +236,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn prune_windows(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let long_ago = now.saturating_sub(HELD_KEPT).unwrap_or(Timestamp::MIN).as_millisecond();
-        tx!(self, "prune_windows", |tx, D| {
+        tx!(self, "prune_windows", |tx| {
             let mut pruned = 0;
             for (template, before) in [
                 (
@@ -268,12 +250,8 @@ impl Store {
                     long_ago,
                 ),
             ] {
-                let done = sqlx::query(sql::<D>(template))
-                    .bind(before)
-                    .bind(i64::from(limit))
-                    .execute(&mut *tx)
-                    .await?;
-                pruned += done.rows_affected();
+                let done = tx.query(template).bind(before).bind(i64::from(limit)).execute().await?;
+                pruned += done;
             }
             Ok(pruned)
         })

@@ -7,8 +7,8 @@ use sqlx::FromRow;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
     event::number,
+    tx::{read, tx},
 };
 
 /// How blocks were verified, the surest way first.
@@ -165,7 +165,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn note_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        tx!(self, "note_audit", |tx, D| {
+        tx!(self, "note_audit", |tx| {
             // A row may grow only while no later one speaks of its blocks or of the new ones: their order is their rank.
             let statement = "UPDATE audit SET to_block = $3, audited_at = $4
                 WHERE id = (SELECT max(id) FROM audit WHERE chain_id = $1 AND contracts = $5 AND to_block = $2 - 1
@@ -173,7 +173,8 @@ impl Store {
                     AND NOT EXISTS (SELECT 1 FROM audit later WHERE later.chain_id = $1 AND later.contracts = $5
                         AND later.id > audit.id AND later.from_block <= $3 AND later.to_block >= audit.from_block)
                 RETURNING id, from_block";
-            let grown: Option<(i64, i64)> = sqlx::query_as(statement)
+            let grown: Option<(i64, i64)> = tx
+                .query(statement)
                 .bind(row.chain.0.cast_signed())
                 .bind(row.from.cast_signed())
                 .bind(number(row.to))
@@ -182,7 +183,7 @@ impl Store {
                 .bind(row.method.number())
                 .bind(&row.provider)
                 .bind(row.differences().cast_signed())
-                .fetch_optional(&mut *tx)
+                .fetch_optional()
                 .await?;
             let (id, from) = match grown {
                 Some(grown) => grown,
@@ -191,7 +192,8 @@ impl Store {
                         "INSERT INTO audit (chain_id, from_block, to_block, method, contracts, missing,
                             extra, different, repaired, provider, audited_at)
                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
-                    let id: i64 = sqlx::query_scalar(statement)
+                    let id: i64 = tx
+                        .query(statement)
                         .bind(row.chain.0.cast_signed())
                         .bind(row.from.cast_signed())
                         .bind(number(row.to))
@@ -203,20 +205,20 @@ impl Store {
                         .bind(row.repaired.cast_signed())
                         .bind(&row.provider)
                         .bind(row.audited_at.as_millisecond())
-                        .fetch_one(&mut *tx)
+                        .scalar()
                         .await?;
                     (id, row.from.cast_signed())
                 }
             };
             let statement = "DELETE FROM audit WHERE chain_id = $1 AND contracts = $2 AND id < $3
                 AND from_block >= $4 AND to_block <= $5 AND missing + extra + different = 0";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(row.chain.0.cast_signed())
                 .bind(&row.contracts)
                 .bind(id)
                 .bind(from)
                 .bind(number(row.to))
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -227,12 +229,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn audits(&self, chain: ChainId, contracts: &str) -> Result<Vec<AuditRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "audits", |db, D| {
+        let rows: Vec<Row> = read!(self, "audits", |db| {
             let statement =
                 "SELECT chain_id, from_block, to_block, method, contracts, missing, extra, different,
                     repaired, provider, audited_at
                 FROM audit WHERE chain_id = $1 AND contracts = $2 ORDER BY id";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).bind(contracts).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).bind(contracts).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }

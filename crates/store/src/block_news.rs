@@ -9,15 +9,18 @@ use domain::{
     message::{Lifecycle, Message, event_message},
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::{
-    Store, StoreError,
-    bulk::{Bulk, BulkDialect},
+    ChainCommit, Store, StoreError,
+    bulk::Bulk,
     chain::hash32,
-    db::{Dialect, read},
-    effects::Turns,
+    dialect::Dialect,
+    effects::{News, Turns, insert_news},
+    error::TxError,
     event::{COLUMNS, EventRow, StoredEvent},
+    rows::chain_lane,
+    tx::{Tx, read},
+    unmatched::{self, MORE_OF_BLOCK},
 };
 
 /// Events of one block that are told together: which, and what of them.
@@ -39,8 +42,8 @@ pub(crate) type Columns =
 
 /// The query that makes one row of the events of each block and turn in `from`, which is a table of events or a query in
 /// parentheses with a name: `told` is the turn, `list` their log indexes, `first` the lowest of them.
-pub(crate) fn by_block<D: Dialect>(from: &str, lifecycle: Lifecycle) -> String {
-    let list = if D::POSTGRES {
+pub(crate) fn by_block(dialect: Dialect, from: &str, lifecycle: Lifecycle) -> String {
+    let list = if dialect.is_postgres() {
         "string_agg(log_index::text, ',' ORDER BY log_index)"
     } else {
         "group_concat(log_index, ',' ORDER BY log_index)"
@@ -56,8 +59,14 @@ pub(crate) fn by_block<D: Dialect>(from: &str, lifecycle: Lifecycle) -> String {
 
 /// The statement that makes a row of the outbox of each row of `news`, which is what [`by_block`] gives, in parentheses
 /// with a name or by name. `lane` and `now` are parameters.
-pub(crate) fn insert_blocks<D: Dialect>(news: &str, lifecycle: Lifecycle, lane: &str, now: &str) -> String {
-    let hash = if D::POSTGRES { "encode(block_hash, 'hex')" } else { "lower(hex(block_hash))" };
+pub(crate) fn insert_blocks(
+    dialect: Dialect,
+    news: &str,
+    lifecycle: Lifecycle,
+    lane: &str,
+    now: &str,
+) -> String {
+    let hash = if dialect.is_postgres() { "encode(block_hash, 'hex')" } else { "lower(hex(block_hash))" };
     let stage = if lifecycle == Lifecycle::Finalized { FINALIZED } else { SEEN };
     let word = lifecycle.as_str();
     format!(
@@ -70,30 +79,25 @@ pub(crate) fn insert_blocks<D: Dialect>(news: &str, lifecycle: Lifecycle, lane: 
     )
 }
 
-/// Tells of the events that have a turn, block by block, and puts them into the ledger of unmatched events.
-macro_rules! tell_blocks {
-    ($tx:ident, $D:ident, $commit:expr, $turns:expr) => {{
-        use $crate::{block_news, bulk::BulkDialect};
-        let news = block_news::BlockNews::seen($commit.events, $turns);
-        if !news.is_empty() {
-            let lane = $crate::rows::chain_lane($commit.name);
-            let bulk = block_news::news_bulk(&lane, &news, $commit.now);
-            let tail = "ON CONFLICT (message_id) DO NOTHING";
-            let statement = <$D as BulkDialect>::insert(&bulk, "outbox", tail);
-            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-        }
-        let fresh = $crate::unmatched::block_bulk(&news, $commit.now);
-        if let Some(bulk) = fresh {
-            let tail = $crate::unmatched::MORE_OF_BLOCK;
-            let statement = <$D as BulkDialect>::insert(&bulk, "unmatched_block", tail);
-            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-        }
-        let mut ledger = $crate::effects::News::default();
-        ledger.back($commit.events, $turns);
-        $crate::effects::tell!($tx, $D, $commit.name, ledger, $commit.now);
-    }};
+/// Queues what is to be published of the events that have a turn, block by block, and puts them into the backlog of
+/// matching.
+pub(crate) async fn insert_block_news(
+    tx: &mut Tx<'_>,
+    commit: &ChainCommit<'_>,
+    turns: &Turns,
+) -> Result<(), TxError> {
+    let news = BlockNews::seen(commit.events, turns);
+    if !news.is_empty() {
+        let bulk = news_bulk(&chain_lane(commit.name), &news, commit.now);
+        tx.insert("outbox", &bulk, "ON CONFLICT (message_id) DO NOTHING").execute().await?;
+    }
+    if let Some(bulk) = unmatched::block_bulk(&news, commit.now) {
+        tx.insert("unmatched_block", &bulk, MORE_OF_BLOCK).execute().await?;
+    }
+    let mut changed = News::default();
+    changed.back(commit.events, turns);
+    insert_news(tx, commit.name, &changed, commit.now).await
 }
-pub(crate) use tell_blocks;
 
 impl BlockNews {
     /// Reads the columns; `None` for a row that is a message.
@@ -192,25 +196,23 @@ impl Store {
             return Ok(Vec::new());
         }
         let blocks: HashSet<_> = news.iter().map(|news| (news.chain, news.block)).collect();
-        let rows: Vec<EventRow> = read!(self, "events_of_blocks", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "events_of_blocks", |db| {
             let bulk = Bulk::new()
                 .numbers("chain_id", blocks.iter().map(|(chain, _)| chain.0.cast_signed()))
                 .numbers("number", blocks.iter().map(|(_, block)| block.number.cast_signed()))
                 .bytes("hash", blocks.iter().map(|(_, block)| block.hash));
             // Left the choice, PostgreSQL can read all events of the chain for each block.
-            let join = if <D as Dialect>::POSTGRES {
+            let join = if db.dialect().is_postgres() {
                 "JOIN LATERAL (SELECT * FROM event WHERE chain_id = k.chain_id AND block_number = k.number
                     AND block_hash = k.hash OFFSET 0) e ON true"
             } else {
                 "JOIN event e ON e.chain_id = k.chain_id AND e.block_number = k.number AND e.block_hash = k.hash"
             };
             let statement = format!(
-                "SELECT {COLUMNS} FROM ({}) k {join} JOIN chain c ON c.chain_id = e.chain_id
-                 ORDER BY e.block_number, e.log_index",
-                <D as BulkDialect>::select(&bulk)
+                "SELECT {COLUMNS} FROM ({{rows}}) k {join} JOIN chain c ON c.chain_id = e.chain_id
+                 ORDER BY e.block_number, e.log_index"
             );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
-            rows.iter().map(EventRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
+            Ok(db.query_rows(&statement, &bulk).fetch_all().await?)
         })?;
         let events = self.stored(rows).await?;
         let mut by_block: HashMap<_, Vec<&StoredEvent>> = HashMap::new();

@@ -1,12 +1,12 @@
-//! Many rows in one statement: `UNNEST` over arrays on PostgreSQL, `json_each` over one document on SQLite.
+//! Rows by column, to be written or looked up by one statement. Owns the columns; must not know the dialects' SQL, which is
+//! in `bulk_sql`, nor any table.
 
 use std::fmt::Write as _;
 
 use alloy_primitives::hex;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query};
 use uuid::Uuid;
 
-use crate::values::{Packed, ROWS_MAX, bind_value, values_statement};
+use crate::packed::Packed;
 
 /// Rows by column, all columns of one length.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Bulk {
     // What happens to be the same in every row is bound once, behind the columns.
     pub(crate) same: Vec<(&'static str, Column)>,
     // How many parameters of the statement come before these.
-    before: usize,
+    pub(crate) before: usize,
 }
 
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Bulk {
         self.columns.len() + self.same.len()
     }
 
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.columns.first().map_or(0, |(_, column)| column.len())
     }
 
@@ -178,7 +178,7 @@ impl Bulk {
             .join(", ")
     }
 
-    fn fixed_values(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn fixed_values(&self) -> impl Iterator<Item = String> {
         self.fixed.iter().map(|(name, value)| format!("{value} AS \"{name}\""))
     }
 }
@@ -218,11 +218,11 @@ impl Column {
         }
     }
 
-    const fn is_json(&self) -> bool {
+    pub(crate) const fn is_json(&self) -> bool {
         matches!(self, Self::Json(_) | Self::MaybeJson(_))
     }
 
-    const fn postgres_array(&self) -> &'static str {
+    pub(crate) const fn postgres_array(&self) -> &'static str {
         match self {
             Self::Number(_) | Self::MaybeNumber(_) => "bigint[]",
             Self::Bool(_) => "boolean[]",
@@ -232,7 +232,7 @@ impl Column {
         }
     }
 
-    fn write_json(&self, row: usize, out: &mut String) {
+    pub(crate) fn write_json(&self, row: usize, out: &mut String) {
         let bytes = |out: &mut String, bytes: &[u8]| write!(out, "\"{}\"", hex::encode(bytes));
         let text = |out: &mut String, text: &str| match serde_json::to_string(text) {
             Ok(text) => write!(out, "{text}"),
@@ -262,184 +262,5 @@ impl Column {
                 None => write!(out, "null"),
             },
         };
-    }
-}
-
-/// How a dialect takes rows in bulk.
-pub(crate) trait BulkDialect: sqlx::Database {
-    /// The rows as a `SELECT`, for joins and `IN`; the rows are the first parameters.
-    fn select(bulk: &Bulk) -> String;
-
-    /// `INSERT INTO table (columns) SELECT rows`, followed by `tail` (conflict clause, `RETURNING`).
-    fn insert(bulk: &Bulk, table: &str, tail: &str) -> AssertSqlSafe<String>;
-
-    /// Inserts a long list of rows, and says how many it inserted or changed.
-    fn insert_all(
-        bulk: &Bulk,
-        table: &str,
-        tail: &str,
-        connection: &mut Self::Connection,
-    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
-
-    /// The statement with the rows bound as its first parameters.
-    fn bind_rows(
-        bulk: &Bulk,
-        statement: AssertSqlSafe<String>,
-    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments>;
-
-    /// As [`BulkDialect::bind_rows`], for rows that are done with then.
-    fn bind(
-        bulk: Bulk,
-        statement: AssertSqlSafe<String>,
-    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
-        Self::bind_rows(&bulk, statement)
-    }
-}
-
-/// Of PostgreSQL's dialect: binds the rows behind what is bound already.
-pub(crate) fn bind_behind(
-    mut query: Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments>,
-    bulk: &Bulk,
-) -> Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
-    for (_, column) in &bulk.columns {
-        query = match column {
-            Column::Number(values) => query.bind(values),
-            Column::MaybeNumber(values) => query.bind(values),
-            Column::Bool(values) => query.bind(values),
-            Column::Bytes(packed) => query.bind(packed.all()),
-            Column::MaybeBytes(values) => query.bind(values),
-            Column::Uuid(values) => query.bind(values),
-            Column::MaybeUuid(values) => query.bind(values),
-            Column::Text(packed) | Column::Json(packed) => query.bind(packed.texts()),
-            Column::MaybeText(values) | Column::MaybeJson(values) => query.bind(values),
-        };
-    }
-    for (_, column) in &bulk.same {
-        query = bind_value(query, column, 0);
-    }
-    query
-}
-
-impl BulkDialect for Postgres {
-    fn select(bulk: &Bulk) -> String {
-        let same = bulk.same.iter().enumerate();
-        let casts: Vec<_> = bulk
-            .columns
-            .iter()
-            .map(|(name, column)| match column {
-                column if column.is_json() => format!("t.\"{name}\"::jsonb"),
-                _ => format!("t.\"{name}\""),
-            })
-            .chain(same.map(|(position, (name, column))| {
-                let one = column.postgres_array().trim_end_matches("[]");
-                format!("${}::{one} AS \"{name}\"", bulk.before + bulk.columns.len() + position + 1)
-            }))
-            .chain(bulk.fixed_values())
-            .collect();
-        let arrays: Vec<_> = bulk
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(position, (_, column))| {
-                format!("${}::{}", bulk.before + position + 1, column.postgres_array())
-            })
-            .collect();
-        let names: Vec<_> = bulk.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let (names, casts, arrays) = (names.join(", "), casts.join(", "), arrays.join(", "));
-        format!("SELECT {casts} FROM UNNEST({arrays}) AS t ({names})")
-    }
-
-    fn insert(bulk: &Bulk, table: &str, tail: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(format!("INSERT INTO {table} ({}) {} {tail}", bulk.names(), Self::select(bulk)))
-    }
-
-    fn bind_rows(
-        bulk: &Bulk,
-        statement: AssertSqlSafe<String>,
-    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
-        bind_behind(sqlx::query(statement), bulk)
-    }
-
-    async fn insert_all(
-        bulk: &Bulk,
-        table: &str,
-        tail: &str,
-        connection: &mut Self::Connection,
-    ) -> Result<u64, sqlx::Error> {
-        let statement = Self::insert(bulk, table, tail);
-        Ok(Self::bind_rows(bulk, statement).execute(connection).await?.rows_affected())
-    }
-}
-
-impl BulkDialect for Sqlite {
-    fn select(bulk: &Bulk) -> String {
-        let values: Vec<_> = bulk
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(position, (name, column))| match column {
-                Column::Bytes(_) | Column::MaybeBytes(_) | Column::Uuid(_) | Column::MaybeUuid(_) => {
-                    format!("unhex(value ->> {position}) AS \"{name}\"")
-                }
-                _ => format!("value ->> {position} AS \"{name}\""),
-            })
-            .chain(bulk.fixed_values())
-            .collect();
-        debug_assert!(bulk.same.is_empty(), "only whole inserts bind what is the same once");
-        // `WHERE true` tells the parser that an `ON` after it belongs to the upsert, not to a join.
-        // Of `jsonb_each` each row's value is parsed already, of `json_each` it would be parsed for every column.
-        format!("SELECT {} FROM jsonb_each($1) WHERE true", values.join(", "))
-    }
-
-    fn insert(bulk: &Bulk, table: &str, tail: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(format!("INSERT INTO {table} ({}) {} {tail}", bulk.names(), Self::select(bulk)))
-    }
-
-    fn bind_rows(
-        bulk: &Bulk,
-        statement: AssertSqlSafe<String>,
-    ) -> Query<'static, Self, <Self as sqlx::Database>::Arguments> {
-        let rows = bulk.columns.first().map_or(0, |(_, column)| column.len());
-        let mut json = String::with_capacity(rows * bulk.columns.len() * 24);
-        json.push('[');
-        for row in 0..rows {
-            json.push_str(if row == 0 { "[" } else { ",[" });
-            for (position, (_, column)) in bulk.columns.iter().enumerate() {
-                if position > 0 {
-                    json.push(',');
-                }
-                column.write_json(row, &mut json);
-            }
-            json.push(']');
-        }
-        json.push(']');
-        sqlx::query(statement).bind(json)
-    }
-
-    // Values that are bound one by one are inserted several times as fast as those of a document.
-    async fn insert_all(
-        bulk: &Bulk,
-        table: &str,
-        tail: &str,
-        connection: &mut Self::Connection,
-    ) -> Result<u64, sqlx::Error> {
-        let (rows, mut from, mut affected) = (bulk.rows(), 0, 0);
-        while from < rows {
-            // Powers of two, so that there are few statements to be prepared.
-            let count = ROWS_MAX.min(1 << (rows - from).ilog2());
-            let statement = values_statement(bulk, table, tail, count);
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for (_, column) in &bulk.same {
-                query = bind_value(query, column, 0);
-            }
-            for row in from..from + count {
-                for (_, column) in &bulk.columns {
-                    query = bind_value(query, column, row);
-                }
-            }
-            affected += query.execute(&mut *connection).await?.rows_affected();
-            from += count;
-        }
-        Ok(affected)
     }
 }

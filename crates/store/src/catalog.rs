@@ -9,7 +9,7 @@ use domain::{ChainId, ContractName, EventSchema};
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
+    tx::{read, tx},
 };
 
 /// Names and shapes that were looked up once. They never change, so the cache is never wrong.
@@ -49,10 +49,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn contract_cursors(&self, chain: ChainId) -> Result<Vec<ContractCursor>, StoreError> {
-        let rows: Vec<(String, i64, i64, i64, String)> = read!(self, "contract_cursors", |db, D| {
+        let rows: Vec<(String, i64, i64, i64, String)> = read!(self, "contract_cursors", |db| {
             let statement = "SELECT name, start_block, next_block, live_from, fingerprint FROM contract
                 WHERE chain_id = $1 ORDER BY name";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         rows.into_iter()
             .map(|(name, start, next, live, fingerprint)| {
@@ -72,13 +72,9 @@ impl Store {
         if let Some(id) = lock(&self.names.contracts, |map| map.get(&key).copied()) {
             return Ok(id);
         }
-        let id: Option<i32> = read!(self, "contract_id", |db, D| {
+        let id: Option<i32> = read!(self, "contract_id", |db| {
             let statement = "SELECT id FROM contract WHERE chain_id = $1 AND name = $2";
-            Ok(sqlx::query_scalar(statement)
-                .bind(chain.0.cast_signed())
-                .bind(name.as_str())
-                .fetch_optional(db)
-                .await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).bind(name.as_str()).optional_scalar().await?)
         })?;
         let id = id.ok_or_else(|| StoreError::corrupt("contract", format!("{name} was never registered")))?;
         self.names.contracts.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
@@ -89,8 +85,8 @@ impl Store {
         if let Some(name) = lock(&self.names.contracts_by_id, |map| map.get(&id).cloned()) {
             return Ok(name);
         }
-        let name: String = read!(self, "contract_name", |db, D| {
-            Ok(sqlx::query_scalar("SELECT name FROM contract WHERE id = $1").bind(id).fetch_one(db).await?)
+        let name: String = read!(self, "contract_name", |db| {
+            Ok(db.query("SELECT name FROM contract WHERE id = $1").bind(id).scalar().await?)
         })?;
         let name: ContractName = name.parse().map_err(|error| StoreError::corrupt("contract", error))?;
         self.names.contracts_by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, name.clone());
@@ -104,15 +100,15 @@ impl Store {
         let declaration = schema.declaration();
         let json =
             serde_json::to_string(schema.as_ref()).map_err(|error| StoreError::corrupt("schema", error))?;
-        let id: i32 = tx!(self, "schema_id", |tx, D| {
-            let statement = if <D as crate::db::Dialect>::POSTGRES {
+        let id: i32 = tx!(self, "schema_id", |tx| {
+            let statement = if tx.dialect().is_postgres() {
                 "INSERT INTO event_schema (declaration, schema) VALUES ($1, $2::jsonb) ON CONFLICT DO NOTHING"
             } else {
                 "INSERT INTO event_schema (declaration, schema) VALUES ($1, $2) ON CONFLICT DO NOTHING"
             };
-            sqlx::query(statement).bind(&declaration).bind(&json).execute(&mut *tx).await?;
+            tx.query(statement).bind(&declaration).bind(&json).execute().await?;
             let statement = "SELECT id FROM event_schema WHERE declaration = $1";
-            Ok(sqlx::query_scalar(statement).bind(&declaration).fetch_one(&mut *tx).await?)
+            Ok(tx.query(statement).bind(&declaration).scalar().await?)
         })?;
         self.names.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(schema), id);
         Ok(id)
@@ -122,9 +118,9 @@ impl Store {
         if let Some(schema) = lock(&self.names.schemas_by_id, |map| map.get(&id).cloned()) {
             return Ok(schema);
         }
-        let json: String = read!(self, "schema", |db, D| {
+        let json: String = read!(self, "schema", |db| {
             let statement = "SELECT CAST(schema AS text) FROM event_schema WHERE id = $1";
-            Ok(sqlx::query_scalar(statement).bind(id).fetch_one(db).await?)
+            Ok(db.query(statement).bind(id).scalar().await?)
         })?;
         let schema: Arc<EventSchema> =
             Arc::new(serde_json::from_str(&json).map_err(|error| StoreError::corrupt("schema", error))?);

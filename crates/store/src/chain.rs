@@ -3,12 +3,11 @@
 use alloy_primitives::B256;
 use domain::{BlockRef, ChainId, ChainName, confirmation::ChainView};
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
     rows::chain_lane,
+    tx::{read, tx},
 };
 
 /// A followed chain as the store knows it.
@@ -83,9 +82,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::OtherChain`] when another chain has that name.
     pub async fn check_chain(&self, id: ChainId, name: &ChainName) -> Result<(), StoreError> {
-        let held: Option<i64> = read!(self, "check_chain", |db, D| {
+        let held: Option<i64> = read!(self, "check_chain", |db| {
             let statement = "SELECT chain_id FROM chain WHERE name = $1";
-            Ok(sqlx::query_scalar(statement).bind(name.as_str()).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(name.as_str()).optional_scalar().await?)
         })?;
         other_chain(id, name, held)
     }
@@ -101,32 +100,32 @@ impl Store {
         name: &ChainName,
         now: Timestamp,
     ) -> Result<ChainRow, StoreError> {
-        tx!(self, "register_chain", |tx, D| {
-            let known: Vec<(i64, String)> =
-                sqlx::query_as("SELECT chain_id, name FROM chain WHERE chain_id = $1 OR name = $2")
-                    .bind(id.0.cast_signed())
-                    .bind(name.as_str())
-                    .fetch_all(&mut *tx)
-                    .await?;
+        tx!(self, "register_chain", |tx| {
+            let known: Vec<(i64, String)> = tx
+                .query("SELECT chain_id, name FROM chain WHERE chain_id = $1 OR name = $2")
+                .bind(id.0.cast_signed())
+                .bind(name.as_str())
+                .fetch_all()
+                .await?;
             for (held, before) in known {
                 if before == name.as_str() {
                     other_chain(id, name, Some(held))?;
                 } else {
                     let before = before.parse().map_err(|error| StoreError::corrupt("chain", error))?;
-                    sqlx::query("UPDATE outbox SET lane = $1 WHERE lane = $2")
+                    tx.query("UPDATE outbox SET lane = $1 WHERE lane = $2")
                         .bind(chain_lane(name))
                         .bind(chain_lane(&before))
-                        .execute(&mut *tx)
+                        .execute()
                         .await?;
                 }
             }
             let statement = "INSERT INTO chain (chain_id, name, updated_at) VALUES ($1, $2, $3)
                 ON CONFLICT (chain_id) DO UPDATE SET name = excluded.name";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(id.0.cast_signed())
                 .bind(name.as_str())
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })?;
@@ -139,9 +138,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn chain(&self, id: ChainId) -> Result<Option<ChainRow>, StoreError> {
-        let row: Option<Row> = read!(self, "chain", |db, D| {
+        let row: Option<Row> = read!(self, "chain", |db| {
             let statement = format!("SELECT {COLUMNS} FROM chain WHERE chain_id = $1");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(id.0.cast_signed()).fetch_optional(db).await?)
+            Ok(db.query(&statement).bind(id.0.cast_signed()).fetch_optional().await?)
         })?;
         row.map(from_row).transpose()
     }
@@ -151,9 +150,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn chains(&self) -> Result<Vec<ChainRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "chains", |db, D| {
+        let rows: Vec<Row> = read!(self, "chains", |db| {
             let statement = format!("SELECT {COLUMNS} FROM chain ORDER BY name");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).fetch_all(db).await?)
+            Ok(db.query(&statement).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -163,14 +162,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn recent_blocks(&self, chain: ChainId, limit: u32) -> Result<Vec<BlockRef>, StoreError> {
-        let rows: Vec<(i64, Vec<u8>)> = read!(self, "recent_blocks", |db, D| {
+        let rows: Vec<(i64, Vec<u8>)> = read!(self, "recent_blocks", |db| {
             let statement = "SELECT number, hash FROM block WHERE chain_id = $1 AND canonical
                 ORDER BY number DESC LIMIT $2";
-            Ok(sqlx::query_as(statement)
-                .bind(chain.0.cast_signed())
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).bind(i64::from(limit)).fetch_all().await?)
         })?;
         let mut blocks = Vec::with_capacity(rows.len());
         for (number, hash) in rows.into_iter().rev() {
@@ -188,14 +183,10 @@ impl Store {
         chain: ChainId,
         limit: u32,
     ) -> Result<Vec<(BlockRef, B256)>, StoreError> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = read!(self, "recent_links", |db, D| {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = read!(self, "recent_links", |db| {
             let statement = "SELECT number, hash, parent_hash FROM block WHERE chain_id = $1 AND canonical
                 ORDER BY number DESC LIMIT $2";
-            Ok(sqlx::query_as(statement)
-                .bind(chain.0.cast_signed())
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).bind(i64::from(limit)).fetch_all().await?)
         })?;
         let mut links = Vec::with_capacity(rows.len());
         for (number, hash, parent) in rows.into_iter().rev() {
@@ -210,12 +201,13 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn canonical_block(&self, chain: ChainId, number: u64) -> Result<Option<BlockRef>, StoreError> {
-        let hash: Option<Vec<u8>> = read!(self, "canonical_block", |db, D| {
+        let hash: Option<Vec<u8>> = read!(self, "canonical_block", |db| {
             let statement = "SELECT hash FROM block WHERE chain_id = $1 AND number = $2 AND canonical";
-            Ok(sqlx::query_scalar(statement)
+            Ok(db
+                .query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(number.cast_signed())
-                .fetch_optional(db)
+                .optional_scalar()
                 .await?)
         })?;
         hash.map(|hash| Ok(BlockRef::new(number, hash32("block", &hash)?))).transpose()
@@ -233,8 +225,8 @@ impl Store {
         finalized: Option<u64>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_heads", |tx, D| {
-            let greater = if <D as crate::db::Dialect>::POSTGRES { "GREATEST" } else { "MAX" };
+        tx!(self, "note_heads", |tx| {
+            let greater = if tx.dialect().is_postgres() { "GREATEST" } else { "MAX" };
             // SQLite's two-argument MAX is null when either is; PostgreSQL's GREATEST is not.
             let statement = format!(
                 "UPDATE chain SET head_number = $2,
@@ -243,13 +235,13 @@ impl Store {
                     updated_at = $5
                  WHERE chain_id = $1"
             );
-            sqlx::query(AssertSqlSafe(statement))
+            tx.query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(head.cast_signed())
                 .bind(safe.map(u64::cast_signed))
                 .bind(finalized.map(u64::cast_signed))
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })

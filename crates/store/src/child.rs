@@ -6,7 +6,13 @@ use std::collections::HashSet;
 use alloy_primitives::Address;
 use domain::{BlockRef, ChainId, ContractName};
 
-use crate::{Store, StoreError, bulk::Bulk, chain::hash32, db::read};
+use crate::{
+    Store, StoreError,
+    bulk::Bulk,
+    chain::hash32,
+    error::TxError,
+    tx::{Tx, read},
+};
 
 /// An address that a factory made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,18 +26,14 @@ pub struct Child {
 }
 
 /// Inserts children; one that an orphaned block created before is one again.
-macro_rules! insert_children {
-    ($tx:ident, $D:ident, $rows:expr) => {{
-        if !$rows.is_empty() {
-            let bulk = $crate::child::child_bulk($rows);
-            let tail = "ON CONFLICT (chain_id, contract_id, address, block_number, block_hash)
-                DO UPDATE SET canonical = true WHERE NOT child.canonical";
-            let statement = <$D as $crate::bulk::BulkDialect>::insert(&bulk, "child", tail);
-            <$D as $crate::bulk::BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-        }
-    }};
+pub(crate) async fn insert_children(tx: &mut Tx<'_>, rows: &[ChildRow]) -> Result<(), TxError> {
+    if !rows.is_empty() {
+        let tail = "ON CONFLICT (chain_id, contract_id, address, block_number, block_hash)
+            DO UPDATE SET canonical = true WHERE NOT child.canonical";
+        tx.insert("child", &child_bulk(rows), tail).execute().await?;
+    }
+    Ok(())
 }
-pub(crate) use insert_children;
 
 /// A child with its contract's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,17 +89,18 @@ impl Store {
             Some((block, address)) => (block.cast_signed(), address.to_vec()),
             None => (-1, Vec::new()),
         };
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = read!(self, "children", |db, D| {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = read!(self, "children", |db| {
             let statement = "SELECT block_number, address, block_hash FROM child
                 WHERE chain_id = $1 AND canonical AND (block_number, address) > ($2, $3) AND contract_id = $4
                 ORDER BY block_number, address LIMIT $5";
-            Ok(sqlx::query_as(statement)
+            Ok(db
+                .query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(block)
                 .bind(&address)
                 .bind(id)
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         let mut children = Vec::with_capacity(rows.len());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::Clock;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Store, StoreError, db::read};
+use crate::{Store, StoreError, tx::read};
 
 /// The store's time, measured once and carried on by a monotonic timer, which no correction of the wall clock moves.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ impl StoreClock {
     /// [`StoreError::Unavailable`].
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub async fn measure(store: &Store) -> Result<Self, StoreError> {
-        let millis: i64 = read!(store, "time", |db, D| {
-            let statement = if <D as crate::db::Dialect>::POSTGRES {
+        let millis: i64 = read!(store, "time", |db| {
+            let statement = if db.dialect().is_postgres() {
                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
             } else {
                 "SELECT CAST(unixepoch('subsec') * 1000 AS integer)"
             };
-            Ok(sqlx::query_scalar(statement).fetch_one(db).await?)
+            Ok(db.query(statement).scalar().await?)
         })?;
         let now = Timestamp::from_millisecond(millis).map_err(|error| StoreError::corrupt("time", error))?;
         Ok(Self { origin: Arc::new((now, Instant::now())) })

@@ -5,13 +5,15 @@ use jiff::Timestamp;
 
 use crate::{
     Child, Fence, Store, StoreError,
-    block_news::tell_blocks,
-    bulk::{Bulk, BulkDialect},
+    block_news::insert_block_news,
+    bulk::Bulk,
     child::insert_children,
-    db::tx,
-    effects::{COMES_BACK, News, insert_events, move_cursors, move_tip, orphan_above, tell, told_up_to},
+    effects::{
+        COMES_BACK, News, finalized_up_to, insert_events, insert_news, move_cursors, move_tip, orphan_above,
+    },
     lease::check_fence,
     rows::{EventRows, block_bulk},
+    tx::tx,
 };
 
 /// The effects of one decision about the live chain.
@@ -123,16 +125,15 @@ impl Store {
         {
             return Ok(committed);
         }
-        tx!(store, "commit_chain", |tx, D| {
-            let told = move_tip!(tx, D, commit);
+        tx!(store, "commit_chain", |tx| {
+            let told = move_tip(tx, commit).await?;
             if let Some(ancestor) = commit.ancestor {
-                orphan_above!(tx, D, commit.chain, ancestor.number, orphans.len());
+                orphan_above(tx, commit.chain, ancestor.number, orphans.len()).await?;
             }
             if !commit.headers.is_empty() {
                 let bulk = block_bulk(commit.chain, commit.headers);
                 let tail = "ON CONFLICT (chain_id, number, hash) DO UPDATE SET canonical = true";
-                let statement = <D as BulkDialect>::insert(&bulk, "block", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                tx.insert("block", &bulk, tail).execute().await?;
             }
             let mut committed = Committed { orphaned: orphans.len() as u64, seen: 0 };
             let mut news = News::default();
@@ -141,21 +142,22 @@ impl Store {
             }
             let is_final = |event: &Event| told.is_some_and(|told| event.block.number <= told);
             if commit.events.iter().any(is_final) {
-                let (seen, turns) = insert_events!(tx, D, commit.chain, commit.events, &ids, commit.publish);
+                let (seen, turns) =
+                    insert_events(tx, commit.chain, commit.events, &ids, commit.publish).await?;
                 committed.seen = seen;
                 news.seen(commit.name, commit.events, &turns, told);
-                tell!(tx, D, commit.name, news, commit.now);
+                insert_news(tx, commit.name, &news, commit.now).await?;
             } else {
                 // What is gone is told before what came.
-                tell!(tx, D, commit.name, news, commit.now);
+                insert_news(tx, commit.name, &news, commit.now).await?;
                 if !commit.events.is_empty() {
                     let (seen, turns) =
-                        insert_events!(tx, D, commit.chain, commit.events, &ids, commit.publish);
+                        insert_events(tx, commit.chain, commit.events, &ids, commit.publish).await?;
                     committed.seen = seen;
-                    tell_blocks!(tx, D, commit, &turns);
+                    insert_block_news(tx, commit, &turns).await?;
                 }
             }
-            insert_children!(tx, D, &children);
+            insert_children(tx, &children).await?;
             Ok(committed)
         })
     }
@@ -170,22 +172,23 @@ impl Store {
         let ids = self.ids_of(commit.events).await?;
         let children = self.child_rows(commit.chain, commit.children).await?;
         let store = self.for_commits();
-        tx!(store, "commit_backfill", |tx, D| {
+        tx!(store, "commit_backfill", |tx| {
             let told = match commit.publish {
                 Publish::No => None,
-                Publish::Yes | Publish::News => told_up_to!(tx, D, commit.chain),
+                Publish::Yes | Publish::News => finalized_up_to(tx, commit.chain).await?,
             };
-            check_fence!(tx, D, commit.fence);
-            move_cursors!(tx, D, commit);
+            check_fence(tx, commit.fence).await?;
+            move_cursors(tx, commit).await?;
             let mut committed = Committed::default();
             if !commit.events.is_empty() {
-                let (seen, turns) = insert_events!(tx, D, commit.chain, commit.events, &ids, commit.publish);
+                let (seen, turns) =
+                    insert_events(tx, commit.chain, commit.events, &ids, commit.publish).await?;
                 committed.seen = seen;
                 let mut news = News::default();
                 news.seen(commit.name, commit.events, &turns, told);
-                tell!(tx, D, commit.name, news, commit.now);
+                insert_news(tx, commit.name, &news, commit.now).await?;
             }
-            insert_children!(tx, D, &children);
+            insert_children(tx, &children).await?;
             Ok(committed)
         })
     }
@@ -201,13 +204,12 @@ impl Store {
         rows: &EventRows,
     ) -> Result<Committed, StoreError> {
         let store = self.for_commits();
-        tx!(store, "commit_backfill", |tx, D| {
-            check_fence!(tx, D, commit.fence);
-            move_cursors!(tx, D, commit);
+        tx!(store, "commit_backfill", |tx| {
+            check_fence(tx, commit.fence).await?;
+            move_cursors(tx, commit).await?;
             let mut committed = Committed::default();
             if !rows.is_empty() {
-                committed.seen =
-                    <D as BulkDialect>::insert_all(&rows.bulk, "event", COMES_BACK, &mut *tx).await?;
+                committed.seen = tx.insert_all("event", &rows.bulk, COMES_BACK).await?;
             }
             Ok(committed)
         })

@@ -1,17 +1,15 @@
 //! A new block in one statement, of PostgreSQL: everybody who waits for the block waits for this, and each statement less is
 //! a round trip less. Owns that one statement; what it does is `commit`'s to say, which does the same step by step.
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
-
 use crate::{
     ChainCommit, Committed, Store, StoreError,
     block_news::{by_block, insert_blocks},
-    bulk::{Bulk, BulkDialect, bind_behind},
-    connection::settle,
-    db::Db,
+    bulk::Bulk,
+    dialect::Dialect,
     effects::{COMES_BACK, KNOWN_AGAIN},
     error::TxError,
     rows::{Ids, block_bulk, chain_lane, event_bulk},
+    tx::{Call, Tx},
     unmatched::MORE_OF_BLOCK,
 };
 use domain::message::Lifecycle;
@@ -24,22 +22,31 @@ impl Store {
         commit: &ChainCommit<'_>,
         ids: &Ids,
     ) -> Result<Option<Committed>, StoreError> {
-        let Db::Postgres(pool) = &self.db else { return Ok(None) };
+        if !self.is_postgres() {
+            return Ok(None);
+        }
         if commit.ancestor.is_some() || commit.expected_tip.is_none() || commit.headers.is_empty() {
             return Ok(None);
         }
-        self.timed("commit_chain", || async {
-            let mut connection = pool.acquire().await.map_err(TxError::Acquire)?;
-            // One statement is a transaction of its own: where its answer does not come, it may have been made.
-            let extended = extend(&mut connection, commit, ids).await.map_err(TxError::Commit);
-            settle(&self.suspicion, connection, extended).await
-        })
-        .await
+        let mut call = Call::new(self, "commit_chain");
+        loop {
+            let outcome = match call.writer().await {
+                Ok(mut taken) => {
+                    // One statement is a transaction of its own: where its answer does not come, it may have been made.
+                    let extended = extend(&mut taken.read(), commit, ids).await.map_err(TxError::Commit);
+                    call.give_back(taken, extended).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Some(result) = call.result(outcome) {
+                return result;
+            }
+        }
     }
 }
 
 async fn extend(
-    connection: &mut PgConnection,
+    tx: &mut Tx<'_>,
     commit: &ChainCommit<'_>,
     ids: &Ids,
 ) -> Result<Option<Committed>, sqlx::Error> {
@@ -50,8 +57,10 @@ async fn extend(
     let blocks = block_bulk(commit.chain, commit.headers).behind(events.parameters());
     let lowest = commit.events.iter().map(|event| event.block.number).min();
     let statement = statement(&events, &blocks, lowest.is_some());
-    let query = bind_behind(bind_behind(sqlx::query(statement), &events), &blocks);
-    let row = query
+    let (moved, seen): (i64, i64) = tx
+        .query(&statement)
+        .bind_rows(&events)
+        .bind_rows(&blocks)
         .bind(commit.chain.0.cast_signed())
         .bind(commit.tip.number.cast_signed())
         .bind(commit.tip.hash.to_vec())
@@ -61,20 +70,19 @@ async fn extend(
         .bind(commit.fence.map(|fence| fence.owner))
         .bind(lowest.map_or(i64::MAX, u64::cast_signed))
         .bind(chain_lane(commit.name))
-        .fetch_one(connection)
+        .fetch_one()
         .await?;
-    let (moved, seen): (i64, i64) = sqlx::FromRow::from_row(&row)?;
     Ok((moved == 1).then_some(Committed { seen: seen.cast_unsigned(), orphaned: 0 }))
 }
 
 // Every part depends on `tip`: where the tip does not move, nothing is inserted. The share lock makes a taker of the lease
 // wait for the end of this transaction.
-fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> AssertSqlSafe<String> {
+fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> String {
     let first = events.parameters() + blocks.parameters();
     let [chain, number, hash, expected, now, lease, owner, lowest, lane] =
         [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|position| format!("${}", first + position));
     let tail = "CROSS JOIN tip ON CONFLICT (chain_id, number, hash) DO UPDATE SET canonical = true";
-    let AssertSqlSafe(block) = Postgres::insert(blocks, "block", tail);
+    let block = blocks.insertion(Dialect::Postgres, "block", tail);
     let tip = format!(
         "WITH tip AS (
             UPDATE chain SET tip_number = {number}, tip_hash = {hash}, updated_at = {now}
@@ -86,17 +94,17 @@ fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> AssertSqlSafe<String> {
     );
     if !any {
         // The lane is bound all the same.
-        return AssertSqlSafe(format!(
+        return format!(
             "{tip} SELECT count(*), CASE WHEN {lane}::text IS NULL THEN 0::bigint ELSE 0::bigint END FROM tip"
-        ));
+        );
     }
     let tail = format!(
         "CROSS JOIN tip {COMES_BACK} RETURNING chain_id, block_number, block_hash, log_index, turn, published"
     );
-    let AssertSqlSafe(event) = Postgres::insert(events, "event", &tail);
-    let news = by_block::<Postgres>("fresh WHERE published", Lifecycle::Seen);
-    let told = insert_blocks::<Postgres>("news", Lifecycle::Seen, &lane, &now);
-    AssertSqlSafe(format!(
+    let event = events.insertion(Dialect::Postgres, "event", &tail);
+    let news = by_block(Dialect::Postgres, "fresh WHERE published", Lifecycle::Seen);
+    let told = insert_blocks(Dialect::Postgres, "news", Lifecycle::Seen, &lane, &now);
+    format!(
         "{tip},
          fresh AS ({event}),
          news AS ({news}),
@@ -110,5 +118,5 @@ fn statement(events: &Bulk, blocks: &Bulk, any: bool) -> AssertSqlSafe<String> {
             SELECT chain_id, block_number, log_index, block_hash, {now}, turn * 2 FROM fresh WHERE published AND turn > 1
             {KNOWN_AGAIN})
          SELECT (SELECT count(*) FROM tip), (SELECT count(*) FROM fresh)"
-    ))
+    )
 }

@@ -3,15 +3,14 @@
 
 use domain::{ChainId, Held, HitId, Notification, NotificationId, Suspicion, TargetName, fold::Told};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
     digest::{Bundle, canonical_hits, insert_bundles},
     event::EventKey,
     notification,
+    tx::{read, tx},
 };
 
 /// A hit that was told, with where its event is.
@@ -71,16 +70,17 @@ impl Store {
         settled: u64,
         limit: u32,
     ) -> Result<Vec<NotificationId>, StoreError> {
-        let ids: Vec<Uuid> = read!(self, "doubtful", |db, D| {
+        let ids: Vec<Uuid> = read!(self, "doubtful", |db| {
             let statement = format!(
                 "SELECT DISTINCT notification_id FROM hit
                  WHERE {WRONG} AND chain_id = $1 AND (gone_since IS NULL OR gone_since <= $2) LIMIT $3"
             );
-            Ok(sqlx::query_scalar(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(settled.cast_signed())
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .scalars()
                 .await?)
         })?;
         Ok(ids.into_iter().map(NotificationId).collect())
@@ -92,30 +92,29 @@ impl Store {
     /// See [`StoreError`].
     pub async fn doubtful_notification(&self, id: NotificationId) -> Result<Option<Doubtful>, StoreError> {
         let Some(first) = self.notification(id).await? else { return Ok(None) };
-        let last = read!(self, "last_revision", |db, D| {
+        let last = read!(self, "last_revision", |db| {
             let statement = format!(
                 "SELECT {} FROM notification n WHERE n.corrects = $1 ORDER BY n.revision DESC LIMIT 1",
                 notification::COLUMNS
             );
-            let row: Option<notification::Row> =
-                sqlx::query_as(AssertSqlSafe(statement)).bind(id.0).fetch_optional(db).await?;
+            let row: Option<notification::Row> = db.query(&statement).bind(id.0).fetch_optional().await?;
             Ok(row)
         })?;
         let last = last.map(notification::from_row).transpose()?.unwrap_or_else(|| first.clone());
-        let rows: Vec<Row> = read!(self, "told_hits", |db, D| {
+        let rows: Vec<Row> = read!(self, "told_hits", |db| {
             let statement =
                 "SELECT id, chain_id, block_number, log_index, block_hash, gone_since, believed, held,
                     suspicion
                 FROM hit WHERE notification_id = $1 ORDER BY id";
-            Ok(sqlx::query_as(statement).bind(id.0).fetch_all(db).await?)
+            Ok(db.query(statement).bind(id.0).fetch_all().await?)
         })?;
         let hits = rows.into_iter().map(told_hit).collect::<Result<_, _>>()?;
-        let reached: Vec<String> = read!(self, "reached_targets", |db, D| {
+        let reached: Vec<String> = read!(self, "reached_targets", |db| {
             // A try that failed may have got through all the same.
             let statement = "SELECT DISTINCT d.target FROM delivery d JOIN notification n ON n.id = d.notification_id
                 WHERE (n.id = $1 OR n.corrects = $1)
                     AND (d.state = 'delivered' OR d.attempts > 0 OR d.lease_until IS NOT NULL) ORDER BY d.target";
-            Ok(sqlx::query_scalar(statement).bind(id.0).fetch_all(db).await?)
+            Ok(db.query(statement).bind(id.0).scalars().await?)
         })?;
         let reached =
             reached.iter().map(|name| name.parse().map_err(|error| StoreError::corrupt("target", error)));
@@ -130,15 +129,15 @@ impl Store {
     /// [`StoreError::Fenced`] when the chain moved meanwhile, or another process was faster; nothing changed then.
     pub async fn commit_correction(&self, correct: &Correct<'_>) -> Result<(), StoreError> {
         let Correct { first, bundle, inside, changed, now } = correct;
-        tx!(self, "commit_correction", |tx, D| {
-            if canonical_hits!(tx, D, inside).len() != inside.len() {
+        tx!(self, "commit_correction", |tx| {
+            if canonical_hits(tx, inside).await?.len() != inside.len() {
                 return Err(StoreError::Fenced("an event of the correction left the chain".to_owned()).into());
             }
             let statement = format!(
                 "UPDATE hit SET believed = (gone_since IS NULL) WHERE notification_id = $1 AND {WRONG}"
             );
-            let settled = sqlx::query(AssertSqlSafe(statement)).bind(first.0).execute(&mut *tx).await?;
-            if settled.rows_affected() != *changed {
+            let settled = tx.query(&statement).bind(first.0).execute().await?;
+            if settled != *changed {
                 return Err(StoreError::Fenced("what is to be corrected changed".to_owned()).into());
             }
             let statement = "UPDATE notification SET state = $2 WHERE id = $1 OR corrects = $1";
@@ -146,20 +145,15 @@ impl Store {
                 domain::NotificationState::Retracted => domain::NotificationState::Retracted,
                 _ => domain::NotificationState::Corrected,
             };
-            sqlx::query(statement).bind(first.0).bind(state.as_str()).execute(&mut *tx).await?;
+            tx.query(statement).bind(first.0).bind(state.as_str()).execute().await?;
             // One that is under way is left to its worker, which finds itself outdated at the next try.
             let statement = "UPDATE delivery SET state = 'suppressed', reason = $2, finished_at = $3,
                     attempts = attempts + CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END,
                     lease_owner = NULL, lease_until = NULL
                 WHERE notification_id IN (SELECT id FROM notification WHERE id = $1 OR corrects = $1)
                     AND state IN ('queued', 'scheduled') AND (lease_until IS NULL OR lease_until <= $3)";
-            sqlx::query(statement)
-                .bind(first.0)
-                .bind(OUTDATED)
-                .bind(now.as_millisecond())
-                .execute(&mut *tx)
-                .await?;
-            if insert_bundles!(tx, D, &[*bundle], *now) != 1 {
+            tx.query(statement).bind(first.0).bind(OUTDATED).bind(now.as_millisecond()).execute().await?;
+            if insert_bundles(tx, &[*bundle], *now).await? != 1 {
                 return Err(StoreError::Fenced("this revision was told already".to_owned()).into());
             }
             Ok(())
@@ -173,7 +167,7 @@ impl Store {
     pub(crate) async fn standing(&self, notification: &Notification) -> Result<Standing, StoreError> {
         let first = notification.corrects.unwrap_or(notification.id);
         let revision = i64::from(notification.revision);
-        read!(self, "standing", |db, D| {
+        read!(self, "standing", |db| {
             // One look at both: a correction that commits between two looks takes the doubt away after the first found
             // nothing newer, and what it took back would be sent.
             let statement = "SELECT EXISTS (SELECT 1 FROM notification WHERE corrects = $1 AND revision > $2),
@@ -182,7 +176,7 @@ impl Store {
                         AND e.log_index = h.log_index AND e.block_hash = h.block_hash AND e.canonical
                     WHERE h.notification_id = $1 AND h.state = 'notified' AND h.believed AND e.event_id IS NULL)";
             let (outdated, doubtful): (bool, bool) =
-                sqlx::query_as(statement).bind(first.0).bind(revision).fetch_one(db).await?;
+                db.query(statement).bind(first.0).bind(revision).fetch_one().await?;
             Ok(match (outdated, doubtful) {
                 (true, _) => Standing::Outdated,
                 (false, true) => Standing::Doubtful,

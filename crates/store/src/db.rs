@@ -1,6 +1,6 @@
 //! The store as a whole: opened, asked for its URL, closed, and how each call on it is run. Must not know any table.
 
-use std::{fmt, future::Future, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc};
 
 use domain::redact_url;
 use sqlx::{postgres::PgPool, sqlite::SqlitePool};
@@ -9,13 +9,9 @@ use crate::{
     StoreError,
     catalog::Names,
     connection::Suspicion,
-    error::TxError,
     postgres::{self, Connections, Share},
     sqlite,
-};
-pub(crate) use crate::{
-    connection::{read, tx},
-    dialect::{Dialect, sql},
+    tx::read,
 };
 
 /// The store. Cheap to clone.
@@ -130,8 +126,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        read!(self, "ping", |db, D| {
-            sqlx::query("SELECT 1").execute(db).await?;
+        read!(self, "ping", |db| {
+            db.query("SELECT 1").execute().await?;
             Ok(())
         })
     }
@@ -149,42 +145,4 @@ impl Store {
             }
         }
     }
-
-    /// Runs one query or transaction under its name: its time is measured, and it is run again when the server aborted it in
-    /// favour of another, or its connection was of no use any more.
-    pub(crate) async fn timed<T, F>(
-        &self,
-        name: &'static str,
-        attempt: impl Fn() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, TxError>>,
-    {
-        let started = started();
-        let mut result = attempt().await;
-        for tried in 1..TRIES_MAX {
-            match &result {
-                Err(error) if error.may_run_again(tried) => {
-                    tracing::debug!(store.query = name, "the call is run again: {error:?}");
-                    result = attempt().await;
-                }
-                _ => break,
-            }
-        }
-        let result = result.map_err(|error| error.named(name, &self.url));
-        metrics::histogram!("chainbell_store_query_seconds", "query" => name).record(started.elapsed());
-        if let Err(error) = &result {
-            tracing::debug!(store.query = name, error = %error, "store query failed");
-            metrics::counter!("chainbell_store_query_errors_total", "query" => name).increment(1);
-        }
-        result
-    }
-}
-
-/// How often one call is run.
-const TRIES_MAX: u32 = 6;
-
-#[expect(clippy::disallowed_methods, reason = "measures how long a query took, decides nothing")]
-fn started() -> Instant {
-    Instant::now()
 }

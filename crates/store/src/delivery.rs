@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use domain::{Delivery, DeliveryId, DeliveryState, Notification, NotificationId, Target};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    db::{read, sql, tx},
+    tx::{read, tx},
 };
 
 /// A delivery that is ours until its lease ends.
@@ -109,7 +109,7 @@ impl Store {
         now: Timestamp,
         term: Duration,
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let rows: Vec<Row> = tx!(self, "lease_deliveries_of", |tx, D| {
+        let rows: Vec<Row> = tx!(self, "lease_deliveries_of", |tx| {
             let template = format!(
                 "UPDATE delivery SET {LEASE} WHERE id IN (
                     SELECT id FROM delivery WHERE notification_id = $4 AND channel = $5
@@ -117,13 +117,14 @@ impl Store {
                         AND (lease_until IS NULL OR lease_until <= $3) {{skip locked}})
                  RETURNING {COLUMNS}"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(tx
+                .query(&template)
                 .bind(owner)
                 .bind(end(now, term))
                 .bind(now.as_millisecond())
                 .bind(notification.0)
                 .bind(channel)
-                .fetch_all(&mut *tx)
+                .fetch_all()
                 .await?)
         })?;
         self.leased(rows, owner, now).await
@@ -143,7 +144,7 @@ impl Store {
     ) -> Result<Vec<LeasedDelivery>, StoreError> {
         let stale = now.saturating_sub(SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX));
         let stale = stale.unwrap_or(Timestamp::MIN).as_millisecond();
-        let rows: Vec<Row> = tx!(self, "lease_due_deliveries", |tx, D| {
+        let rows: Vec<Row> = tx!(self, "lease_due_deliveries", |tx| {
             let template = format!(
                 "UPDATE delivery SET {LEASE} WHERE id IN (
                     SELECT id FROM delivery WHERE state IN ('queued', 'scheduled') AND next_attempt_at <= $3
@@ -152,13 +153,14 @@ impl Store {
                     ORDER BY next_attempt_at LIMIT $5 {{skip locked}})
                  RETURNING {COLUMNS}"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(tx
+                .query(&template)
                 .bind(owner)
                 .bind(end(now, term))
                 .bind(now.as_millisecond())
                 .bind(stale)
                 .bind(i64::from(limit))
-                .fetch_all(&mut *tx)
+                .fetch_all()
                 .await?)
         })?;
         self.leased(rows, owner, now).await
@@ -173,18 +175,18 @@ impl Store {
         why: &str,
         (now, next): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
-        tx!(self, "give_back", |tx, D| {
+        tx!(self, "give_back", |tx| {
             let statement = "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = $5, noted_at = $6,
                     finished_at = CASE WHEN $3 = 'suppressed' THEN $5 END, lease_owner = NULL, lease_until = NULL
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled')";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(delivery.id.0)
                 .bind(owner)
                 .bind(state.as_str())
                 .bind(why)
                 .bind(next.as_millisecond())
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -225,11 +227,12 @@ impl Store {
                 (DeliveryState::Dead, "permanent", finished, Some(reason), Some(finished))
             }
         };
-        tx!(self, "finish_attempt", |tx, D| {
+        tx!(self, "finish_attempt", |tx| {
             let statement = "UPDATE delivery SET state = $3, attempts = attempts + 1, tries = tries + 1, next_attempt_at = $4,
                     reason = $5, finished_at = $6, noted_at = $7, lease_owner = NULL, lease_until = NULL
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled') RETURNING attempts";
-            let number: Option<i32> = sqlx::query_scalar(statement)
+            let number: Option<i32> = tx
+                .query(statement)
                 .bind(delivery.0)
                 .bind(owner)
                 .bind(state.as_str())
@@ -237,7 +240,7 @@ impl Store {
                 .bind(reason)
                 .bind(ended)
                 .bind(finished)
-                .fetch_optional(&mut *tx)
+                .optional_scalar()
                 .await?;
             let Some(number) = number else {
                 return Err(StoreError::Fenced(format!("the lease on delivery {delivery} ended")).into());
@@ -245,14 +248,14 @@ impl Store {
             let statement =
                 "INSERT INTO attempt (delivery_id, number, started_at, finished_at, outcome, detail)
                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (delivery_id, number) DO NOTHING";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(delivery.0)
                 .bind(number)
                 .bind(attempt.started.as_millisecond())
                 .bind(finished)
                 .bind(word)
                 .bind(&attempt.detail)
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -263,11 +266,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        let rows: Vec<Row> = read!(self, "dead_letters", |db, D| {
+        let rows: Vec<Row> = read!(self, "dead_letters", |db| {
             let statement = format!(
                 "SELECT {COLUMNS} FROM delivery WHERE state = 'dead' ORDER BY finished_at DESC, id LIMIT $1"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(i64::from(limit)).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(i64::from(limit)).fetch_all().await?)
         })?;
         self.letters(rows).await
     }
@@ -277,9 +280,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn dead_letter(&self, id: DeliveryId) -> Result<Option<DeadLetter>, StoreError> {
-        let rows: Vec<Row> = read!(self, "dead_letter", |db, D| {
+        let rows: Vec<Row> = read!(self, "dead_letter", |db| {
             let statement = format!("SELECT {COLUMNS} FROM delivery WHERE state = 'dead' AND id = $1");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(id.0).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(id.0).fetch_all().await?)
         })?;
         Ok(self.letters(rows).await?.pop())
     }
@@ -302,9 +305,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn attempts(&self, id: DeliveryId) -> Result<Vec<(Attempt, String)>, StoreError> {
-        let rows: Vec<(i64, i64, String, String)> = read!(self, "attempts", |db, D| {
+        let rows: Vec<(i64, i64, String, String)> = read!(self, "attempts", |db| {
             let statement = "SELECT started_at, finished_at, outcome, detail FROM attempt WHERE delivery_id = $1 ORDER BY number";
-            Ok(sqlx::query_as(statement).bind(id.0).fetch_all(db).await?)
+            Ok(db.query(statement).bind(id.0).fetch_all().await?)
         })?;
         let time =
             |ms| Timestamp::from_millisecond(ms).map_err(|error| StoreError::corrupt("attempt", error));
@@ -320,10 +323,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn deliveries_of(&self, notification: NotificationId) -> Result<Vec<Delivery>, StoreError> {
-        let rows: Vec<Row> = read!(self, "deliveries_of", |db, D| {
+        let rows: Vec<Row> = read!(self, "deliveries_of", |db| {
             let statement =
                 format!("SELECT {COLUMNS} FROM delivery WHERE notification_id = $1 ORDER BY target");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(notification.0).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(notification.0).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -337,16 +340,13 @@ impl Store {
         id: Option<DeliveryId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        tx!(self, "retry_dead_letters", |tx, D| {
+        tx!(self, "retry_dead_letters", |tx| {
             let statement = "UPDATE delivery SET state = 'scheduled', reason = NULL, finished_at = NULL,
                     next_attempt_at = $2, noted_at = $2, tries = 0
                 WHERE state = 'dead' AND id = coalesce($1, id)";
-            let done = sqlx::query(statement)
-                .bind(id.map(|id| id.0))
-                .bind(now.as_millisecond())
-                .execute(&mut *tx)
-                .await?;
-            Ok(done.rows_affected())
+            let done =
+                tx.query(statement).bind(id.map(|id| id.0)).bind(now.as_millisecond()).execute().await?;
+            Ok(done)
         })
     }
 
@@ -355,12 +355,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn drop_dead_letters(&self, id: Option<DeliveryId>) -> Result<u64, StoreError> {
-        tx!(self, "drop_dead_letters", |tx, D| {
+        tx!(self, "drop_dead_letters", |tx| {
             let statement =
                 "UPDATE delivery SET state = 'suppressed', reason = 'dropped by the operator: ' || reason
                 WHERE state = 'dead' AND id = coalesce($1, id)";
-            let done = sqlx::query(statement).bind(id.map(|id| id.0)).execute(&mut *tx).await?;
-            Ok(done.rows_affected())
+            let done = tx.query(statement).bind(id.map(|id| id.0)).execute().await?;
+            Ok(done)
         })
     }
 }

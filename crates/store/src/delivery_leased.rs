@@ -11,8 +11,8 @@ use crate::{
     LeasedDelivery, Store, StoreError,
     aside::plain,
     correction::{OUTDATED, PUT_OFF, Standing},
-    db::{read, tx},
     delivery::{Row, from_row},
+    tx::{read, tx},
 };
 
 /// The room of which a delivery is set aside.
@@ -113,17 +113,17 @@ impl Store {
         tracing::error!(delivery = %id, "it cannot be made ready and rests, the others go on: {why}");
         let why = plain(&why.to_string());
         let next = self.set_aside(ROOM, &item(id), &why, now).await?;
-        tx!(self, "rest_delivery", |tx, D| {
+        tx!(self, "rest_delivery", |tx| {
             let statement = "UPDATE delivery SET state = 'scheduled', reason = $3, noted_at = $4,
                     lease_owner = NULL, lease_until = NULL, next_attempt_at = $5
                 WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'scheduled')";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(id)
                 .bind(owner)
                 .bind(&why)
                 .bind(now.as_millisecond())
                 .bind(next.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -137,16 +137,17 @@ impl Store {
         delivery: &Delivery,
     ) -> Result<bool, StoreError> {
         let Some(first) = notification.corrects else { return Ok(true) };
-        let before: bool = read!(self, "is_first_there", |db, D| {
+        let before: bool = read!(self, "is_first_there", |db| {
             let statement =
                 "SELECT EXISTS (SELECT 1 FROM delivery d JOIN notification n ON n.id = d.notification_id
                 WHERE (n.id = $1 OR n.corrects = $1) AND d.target = $2 AND d.id <> $3
                     AND (d.state = 'delivered' OR d.attempts > 0 OR d.lease_until IS NOT NULL))";
-            Ok(sqlx::query_scalar(statement)
+            Ok(db
+                .query(statement)
                 .bind(first.0)
                 .bind(delivery.target.as_str())
                 .bind(delivery.id.0)
-                .fetch_one(db)
+                .scalar()
                 .await?)
         })?;
         Ok(!before)

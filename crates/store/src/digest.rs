@@ -1,13 +1,18 @@
 //! A notification with its deliveries and messages, inserted as one; and the fence that a digest closes behind.
 
+use std::collections::HashSet;
+
 use domain::{Delivery, HitId, Message, Notification};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{
     Store, StoreError, WindowSpend,
     attention::spend_for_window,
     bulk::Bulk,
-    db::{Dialect, sql, tx},
+    error::TxError,
+    outbox::{NOTIFY_LANE, outbox_bulk},
+    tx::{Tx, tx},
 };
 
 /// A notification and everything that goes with it into the store.
@@ -31,8 +36,6 @@ pub enum Closed {
     /// Its recipient has been told as often as it is to be: nothing was done.
     Spent,
 }
-
-const SPENT: &str = "the recipient's budget is spent";
 
 pub(crate) fn notification_bulk(bundles: &[&Bundle]) -> Bulk {
     let all = || bundles.iter().map(|bundle| &bundle.notification);
@@ -76,66 +79,45 @@ pub(crate) fn delivery_bulk(deliveries: &[(u32, &Delivery)], now: Timestamp) -> 
         .numbers("created_at", all().map(|_| now.as_millisecond()))
 }
 
-/// Which of these hits stand for canonical events. The share lock makes an orphaning wait until they are told.
-macro_rules! canonical_hits {
-    ($tx:ident, $D:ident, $hits:expr) => {{
-        let share = if <$D as $crate::db::Dialect>::POSTGRES { "FOR SHARE OF e" } else { "" };
-        let template = format!(
-            "SELECT h.id FROM hit h JOIN event e ON e.chain_id = h.chain_id AND e.block_number = h.block_number
-                AND e.log_index = h.log_index AND e.block_hash = h.block_hash
-             WHERE h.id {{uuids:1}} AND e.canonical
-             ORDER BY e.chain_id, e.block_number, e.log_index, h.id {share}"
-        );
-        let canonical: Vec<uuid::Uuid> = sqlx::query_scalar($crate::db::sql::<$D>(&template))
-            .bind(<$D as $crate::db::Dialect>::uuids($hits.iter().map(|hit| hit.0)))
-            .fetch_all(&mut *$tx)
-            .await?;
-        canonical
-    }};
+/// Which of these hits stand for canonical events. The share lock makes an orphaning wait for the end of the transaction.
+pub(crate) async fn canonical_hits(tx: &mut Tx<'_>, hits: &[HitId]) -> Result<Vec<Uuid>, TxError> {
+    let statement =
+        "SELECT h.id FROM hit h JOIN event e ON e.chain_id = h.chain_id AND e.block_number = h.block_number
+            AND e.log_index = h.log_index AND e.block_hash = h.block_hash
+         WHERE h.id {uuids:1} AND e.canonical
+         ORDER BY e.chain_id, e.block_number, e.log_index, h.id {share of e}";
+    Ok(tx.query(statement).uuids(hits.iter().map(|hit| hit.0)).scalars().await?)
 }
-pub(crate) use canonical_hits;
 
-/// Inserts bundles whose notification is not there yet, with their deliveries and outbox rows; how many.
-macro_rules! insert_bundles {
-    ($tx:ident, $D:ident, $bundles:expr, $now:expr) => {{
-        use $crate::bulk::BulkDialect;
-        let bundles: &[&$crate::digest::Bundle] = $bundles;
-        let mut inserted = 0_u64;
-        if !bundles.is_empty() {
-            let bulk = $crate::digest::notification_bulk(bundles);
-            let tail = "ON CONFLICT (id) DO NOTHING RETURNING id";
-            let statement = <$D as BulkDialect>::insert(&bulk, "notification", tail);
-            let rows = <$D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *$tx).await?;
-            let mut fresh = std::collections::HashSet::with_capacity(rows.len());
-            for row in &rows {
-                let (id,): (uuid::Uuid,) = sqlx::FromRow::from_row(row)?;
-                fresh.insert(id);
-            }
-            inserted = fresh.len() as u64;
-            let fresh: Vec<_> =
-                bundles.iter().filter(|bundle| fresh.contains(&bundle.notification.id.0)).collect();
-            let deliveries: Vec<_> = fresh
-                .iter()
-                .flat_map(|bundle| bundle.deliveries.iter().map(|d| (bundle.notification.revision, d)))
-                .collect();
-            if !deliveries.is_empty() {
-                let bulk = $crate::digest::delivery_bulk(&deliveries, $now);
-                let tail = "ON CONFLICT (notification_id, revision, recipient_id, target) DO NOTHING";
-                let statement = <$D as BulkDialect>::insert(&bulk, "delivery", tail);
-                <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-            }
-            let messages: Vec<_> = fresh.iter().flat_map(|bundle| bundle.messages.iter().cloned()).collect();
-            if !messages.is_empty() {
-                let bulk = $crate::outbox::outbox_bulk($crate::outbox::NOTIFY_LANE, &messages, $now);
-                let tail = "ON CONFLICT (message_id) DO NOTHING";
-                let statement = <$D as BulkDialect>::insert(&bulk, "outbox", tail);
-                <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-            }
-        }
-        inserted
-    }};
+/// Inserts the bundles whose notification is not there yet, with their deliveries and outbox rows. Returns how many.
+pub(crate) async fn insert_bundles(
+    tx: &mut Tx<'_>,
+    bundles: &[&Bundle],
+    now: Timestamp,
+) -> Result<u64, TxError> {
+    if bundles.is_empty() {
+        return Ok(0);
+    }
+    let tail = "ON CONFLICT (id) DO NOTHING RETURNING id";
+    let fresh: Vec<Uuid> = tx.insert("notification", &notification_bulk(bundles), tail).scalars().await?;
+    let fresh: HashSet<_> = fresh.into_iter().collect();
+    let inserted: Vec<_> =
+        bundles.iter().filter(|bundle| fresh.contains(&bundle.notification.id.0)).collect();
+    let deliveries: Vec<_> = inserted
+        .iter()
+        .flat_map(|bundle| bundle.deliveries.iter().map(|d| (bundle.notification.revision, d)))
+        .collect();
+    if !deliveries.is_empty() {
+        let tail = "ON CONFLICT (notification_id, revision, recipient_id, target) DO NOTHING";
+        tx.insert("delivery", &delivery_bulk(&deliveries, now), tail).execute().await?;
+    }
+    let messages: Vec<_> = inserted.iter().flat_map(|bundle| bundle.messages.iter().cloned()).collect();
+    if !messages.is_empty() {
+        let tail = "ON CONFLICT (message_id) DO NOTHING";
+        tx.insert("outbox", &outbox_bulk(NOTIFY_LANE, &messages, now), tail).execute().await?;
+    }
+    Ok(fresh.len() as u64)
 }
-pub(crate) use insert_bundles;
 
 impl Store {
     /// Closes a window: marks exactly `hits` as told by `bundle`'s notification, and inserts it.
@@ -152,39 +134,41 @@ impl Store {
         cost: Option<&WindowSpend>,
         now: Timestamp,
     ) -> Result<Closed, StoreError> {
-        let closed = tx!(self, "close_window", |tx, D| {
-            if canonical_hits!(tx, D, hits).len() != hits.len() {
+        // What it is that stops a transaction which is rolled back.
+        let mut stopped = Closed::Changed;
+        let closed = tx!(self, "close_window", |tx| {
+            stopped = Closed::Changed;
+            if canonical_hits(tx, hits).await?.len() != hits.len() {
                 return Err(StoreError::Fenced("an event of the window left the chain".to_owned()).into());
             }
-            let statement = sql::<D>(
-                "UPDATE hit SET notification_id = $2, state = 'notified'
-                 WHERE id {uuids:1} AND notification_id IS NULL AND state = 'pending'",
-            );
-            let fenced = sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(hits.iter().map(|hit| hit.0)))
+            let statement = "UPDATE hit SET notification_id = $2, state = 'notified'
+                 WHERE id {uuids:1} AND notification_id IS NULL AND state = 'pending'";
+            let fenced = tx
+                .query(statement)
+                .uuids(hits.iter().map(|hit| hit.0))
                 .bind(bundle.notification.id.0)
-                .execute(&mut *tx)
+                .execute()
                 .await?;
-            if fenced.rows_affected() != hits.len() as u64 {
+            if fenced != hits.len() as u64 {
                 return Err(StoreError::Fenced("the window's hits changed".to_owned()).into());
             }
             // Last, so that the others who spend of this budget wait as short as may be.
             if let Some(cost) = cost {
-                if !spend_for_window!(tx, D, cost, now) {
-                    return Err(StoreError::Fenced(SPENT.to_owned()).into());
+                if !spend_for_window(tx, cost, now).await? {
+                    stopped = Closed::Spent;
+                    return Err(StoreError::Fenced("the recipient's budget is spent".to_owned()).into());
                 }
-                sqlx::query("DELETE FROM window_held WHERE window_key = $1")
+                tx.query("DELETE FROM window_held WHERE window_key = $1")
                     .bind(cost.window.as_str())
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
-            insert_bundles!(tx, D, &[bundle], now);
+            insert_bundles(tx, &[bundle], now).await?;
             Ok(())
         });
         match closed {
             Ok(()) => Ok(Closed::Notified),
-            Err(StoreError::Fenced(why)) if why == SPENT => Ok(Closed::Spent),
-            Err(StoreError::Fenced(_)) => Ok(Closed::Changed),
+            Err(StoreError::Fenced(_)) => Ok(stopped),
             Err(error) => Err(error),
         }
     }

@@ -7,15 +7,10 @@ use domain::{
     BlockRef, ChainId, Content, ContractName, Event, EventId, Finality, LogicalId, Origin, confirmation,
 };
 use serde_json::Value as Json;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{
-    Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    chain::hash32,
-    db::{Dialect, read},
-};
+use crate::{Store, StoreError, bulk::Bulk, chain::hash32, dialect::Dialect, tx::read};
 
 /// Where an event is: its primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,7 +133,7 @@ impl Store {
         };
         let (after_block, after_log) =
             query.after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
-        let rows: Vec<EventRow> = read!(self, "events", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "events", |db| {
             // One index range: the row comparison continues where the page before ended.
             let statement = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
@@ -147,7 +142,8 @@ impl Store {
                    AND e.contract_id = coalesce($6, e.contract_id)
                  ORDER BY e.block_number, e.log_index LIMIT $7"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(query.chain.0.cast_signed())
                 .bind(number(query.from))
                 .bind(number(query.to))
@@ -155,7 +151,7 @@ impl Store {
                 .bind(after_log)
                 .bind(contract)
                 .bind(i64::from(query.limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.stored(rows).await
@@ -174,17 +170,15 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<EventRow> = read!(self, "events_by_keys", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "events_by_keys", |db| {
             let bulk = key_bulk(keys);
             let statement = format!(
-                "SELECT {COLUMNS} FROM ({}) k {}
+                "SELECT {COLUMNS} FROM ({{rows}}) k {}
                  JOIN chain c ON c.chain_id = e.chain_id
                  ORDER BY e.chain_id, e.block_number, e.log_index",
-                <D as BulkDialect>::select(&bulk),
-                event_of_key::<D>()
+                event_of_key(db.dialect())
             );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
-            rows.iter().map(EventRow::from_row).collect::<Result<_, _>>().map_err(Into::into)
+            Ok(db.query_rows(&statement, &bulk).fetch_all().await?)
         })?;
         self.held(rows).await
     }
@@ -194,12 +188,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn events_of_transaction(&self, tx_hash: B256) -> Result<Vec<StoredEvent>, StoreError> {
-        let rows: Vec<EventRow> = read!(self, "events_of_transaction", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "events_of_transaction", |db| {
             let statement = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
                  WHERE e.tx_hash = $1 ORDER BY e.chain_id, e.block_number, e.log_index"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(tx_hash.to_vec()).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(tx_hash.to_vec()).fetch_all().await?)
         })?;
         self.stored(rows).await
     }
@@ -212,18 +206,19 @@ impl Store {
         number: u64,
         hash: Option<B256>,
     ) -> Result<Vec<Held>, StoreError> {
-        let rows: Vec<EventRow> = read!(self, "events_above", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "events_above", |db| {
             let statement = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
                  WHERE e.chain_id = $1 AND e.block_number >= $2 AND (e.block_number > $2 OR e.block_hash <> $3)
                     AND e.canonical
                  ORDER BY e.block_number DESC, e.log_index DESC"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(number.cast_signed())
                 .bind(hash.map(|hash| hash.to_vec()))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.held(rows).await
@@ -304,8 +299,8 @@ pub(crate) fn number(block: u64) -> i64 {
 
 /// Joins `event e` to keys `k`, one by one and by the whole primary key. PostgreSQL, left the choice, takes a part of the key
 /// as long as it knows little of the table, and reads all events of the chain for each key.
-pub(crate) const fn event_of_key<D: Dialect>() -> &'static str {
-    if D::POSTGRES {
+pub(crate) const fn event_of_key(dialect: Dialect) -> &'static str {
+    if dialect.is_postgres() {
         "JOIN LATERAL (SELECT * FROM event WHERE chain_id = k.chain_id AND block_number = k.block_number
             AND log_index = k.log_index AND block_hash = k.block_hash OFFSET 0) e ON true"
     } else {

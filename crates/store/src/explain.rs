@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use alloy_primitives::B256;
 use domain::{BlockRef, ChainId, Notification, NotificationId};
-use sqlx::AssertSqlSafe;
 
 use crate::{
     EventKey, Store, StoreError,
     chain::hash32,
-    db::{Dialect, read, sql},
     notification::{COLUMNS, Row, from_row},
+    tx::read,
 };
 
 impl Store {
@@ -19,10 +18,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn keys_of_transaction(&self, tx_hash: B256) -> Result<Vec<EventKey>, StoreError> {
-        let rows: Vec<(i64, i64, Vec<u8>, i64)> = read!(self, "keys_of_transaction", |db, D| {
+        let rows: Vec<(i64, i64, Vec<u8>, i64)> = read!(self, "keys_of_transaction", |db| {
             let statement = "SELECT chain_id, block_number, block_hash, CAST(log_index AS bigint) FROM event
                 WHERE tx_hash = $1 ORDER BY chain_id, block_number, log_index";
-            Ok(sqlx::query_as(statement).bind(tx_hash.to_vec()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(tx_hash.to_vec()).fetch_all().await?)
         })?;
         let key = |(chain, number, hash, log_index): (i64, i64, Vec<u8>, i64)| {
             let block = BlockRef::new(number.cast_unsigned(), hash32("event", &hash)?);
@@ -40,11 +39,10 @@ impl Store {
         &self,
         ids: &[i64],
     ) -> Result<HashMap<i64, (ChainId, BlockRef)>, StoreError> {
-        let rows: Vec<(i64, i64, i64, Vec<u8>)> = read!(self, "blocks_of_outbox", |db, D| {
+        let rows: Vec<(i64, i64, i64, Vec<u8>)> = read!(self, "blocks_of_outbox", |db| {
             let statement = "SELECT id, chain_id, block_number, block_hash FROM outbox
                 WHERE id {numbers:1} AND block_hash IS NOT NULL";
-            let ids = <D as Dialect>::numbers(ids.iter().copied());
-            Ok(sqlx::query_as(sql::<D>(statement)).bind(ids).fetch_all(db).await?)
+            Ok(db.query(statement).numbers(ids.iter().copied()).fetch_all().await?)
         })?;
         let block = |(id, chain, number, hash): (i64, i64, i64, Vec<u8>)| {
             let block = BlockRef::new(number.cast_unsigned(), hash32("outbox", &hash)?);
@@ -58,10 +56,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn corrections_of(&self, first: NotificationId) -> Result<Vec<Notification>, StoreError> {
-        let rows: Vec<Row> = read!(self, "corrections_of", |db, D| {
+        let rows: Vec<Row> = read!(self, "corrections_of", |db| {
             let statement =
                 format!("SELECT {COLUMNS} FROM notification n WHERE n.corrects = $1 ORDER BY n.revision");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(first.0).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(first.0).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }

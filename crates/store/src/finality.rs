@@ -3,13 +3,12 @@
 
 use domain::{ChainId, ChainName, message::Lifecycle};
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use crate::{
     Store, StoreError,
     block_news::{by_block, insert_blocks},
-    db::{read, tx},
     rows::chain_lane,
+    tx::{read, tx},
 };
 
 /// What a page of finality told.
@@ -43,10 +42,10 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<Told, StoreError> {
-        let marks: Option<Marks> = read!(self, "finality_marks", |db, D| {
+        let marks: Option<Marks> = read!(self, "finality_marks", |db| {
             let statement =
                 "SELECT finalized_told, finalized_number, tip_number FROM chain WHERE chain_id = $1";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_optional().await?)
         })?;
         let Some((told, Some(finalized), Some(tip))) = marks else {
             return Ok(Told { to: 0, events: 0, done: true });
@@ -60,29 +59,26 @@ impl Store {
             Some(told) => (told, self.page_end(chain, (told, last), limit).await?),
         };
         let lane = chain_lane(name);
-        let done: Result<u64, StoreError> = tx!(self, "tell_finalized", |tx, D| {
+        let done: Result<u64, StoreError> = tx!(self, "tell_finalized", |tx| {
             // First the mark: whoever publishes an event of these blocks from here on waits, and tells its finality too.
             let statement = "UPDATE chain SET finalized_told = $2 WHERE chain_id = $1
                 AND finalized_told IS NOT DISTINCT FROM $3 AND finalized_number >= $2 AND tip_number >= $2";
-            let moved = sqlx::query(statement)
-                .bind(chain.0.cast_signed())
-                .bind(to)
-                .bind(told)
-                .execute(&mut *tx)
-                .await?;
-            if moved.rows_affected() != 1 {
+            let moved = tx.query(statement).bind(chain.0.cast_signed()).bind(to).bind(told).execute().await?;
+            if moved != 1 {
                 let detail = format!("the final blocks of chain {name} changed while they were read");
                 return Err(StoreError::Fenced(detail).into());
             }
-            let news = by_block::<D>(&format!("event e WHERE {TELLABLE}"), Lifecycle::Finalized);
-            let statement = insert_blocks::<D>(&format!("({news}) news"), Lifecycle::Finalized, "$4", "$5");
-            let told: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(format!("{statement} RETURNING messages")))
+            let news = by_block(tx.dialect(), &format!("event e WHERE {TELLABLE}"), Lifecycle::Finalized);
+            let statement =
+                insert_blocks(tx.dialect(), &format!("({news}) news"), Lifecycle::Finalized, "$4", "$5");
+            let told: Vec<i32> = tx
+                .query(&format!("{statement} RETURNING messages"))
                 .bind(chain.0.cast_signed())
                 .bind(from)
                 .bind(to)
                 .bind(&lane)
                 .bind(now.as_millisecond())
-                .fetch_all(&mut *tx)
+                .scalars()
                 .await?;
             Ok(told.into_iter().map(|messages| u64::from(messages.cast_unsigned())).sum())
         });
@@ -101,17 +97,18 @@ impl Store {
         limit: u32,
     ) -> Result<i64, StoreError> {
         let limit = i64::from(limit.max(1));
-        let (count, first, highest): (i64, Option<i64>, Option<i64>) = read!(self, "tellable", |db, D| {
+        let (count, first, highest): (i64, Option<i64>, Option<i64>) = read!(self, "tellable", |db| {
             let statement = format!(
                 "SELECT count(*), min(block_number), max(block_number) FROM (
                     SELECT e.block_number FROM event e WHERE {TELLABLE} ORDER BY e.block_number LIMIT $4) page"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(from)
                 .bind(last)
                 .bind(limit + 1)
-                .fetch_one(db)
+                .fetch_one()
                 .await?)
         })?;
         Ok(match (first, highest) {

@@ -8,19 +8,19 @@ use domain::{
     RecipientId, Suspicion, WatchId, WindowKey,
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    bulk::{Bulk, BulkDialect},
+    bulk::Bulk,
     chain::hash32,
-    db::{Dialect, read, sql, tx},
     digest::{Bundle, insert_bundles},
     event::{EventKey, StoredEvent, event_of_key, key_bulk},
     plan::{HitPlan, Settling, settle_plans},
     spam::{drop_hits, introduce_parties},
-    unmatched::forget,
+    tx::{read, tx},
+    unmatched::take_out,
 };
 
 /// A hit that matching found.
@@ -271,7 +271,7 @@ impl Store {
         hits: &[NewHit],
         now: Timestamp,
     ) -> Result<HitOutcome, StoreError> {
-        tx!(self, "commit_hits", |tx, D| {
+        tx!(self, "commit_hits", |tx| {
             let mut outcome = HitOutcome::default();
             if !hits.is_empty() {
                 // The share lock makes an orphaning wait until these hits are visible to it.
@@ -280,56 +280,43 @@ impl Store {
                 // They are locked in this order.
                 keys.sort_unstable_by_key(|key| (key.chain, key.block.number, key.log_index));
                 let bulk = key_bulk(&keys);
-                let share = if <D as Dialect>::POSTGRES { "FOR SHARE OF e" } else { "" };
                 let statement = format!(
-                    "SELECT e.block_hash, e.log_index FROM ({}) k {} WHERE e.canonical {share}",
-                    <D as BulkDialect>::select(&bulk),
-                    event_of_key::<D>()
+                    "SELECT e.block_hash, e.log_index FROM ({{rows}}) k {} WHERE e.canonical {{share of e}}",
+                    event_of_key(tx.dialect())
                 );
-                let rows =
-                    <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *tx).await?;
-                let mut canonical = HashSet::with_capacity(rows.len());
-                for row in &rows {
-                    let (hash, log_index): (Vec<u8>, i64) = FromRow::from_row(row)?;
-                    canonical.insert((hash, log_index.cast_unsigned()));
-                }
+                let rows: Vec<(Vec<u8>, i64)> = tx.query_rows(&statement, &bulk).fetch_all().await?;
+                let canonical: HashSet<_> =
+                    rows.into_iter().map(|(hash, log_index)| (hash, log_index.cast_unsigned())).collect();
                 let live: Vec<_> = hits
                     .iter()
                     .filter(|hit| canonical.contains(&(hit.key.block.hash.to_vec(), hit.key.log_index)))
                     .collect();
                 outcome.stale = (hits.len() - live.len()) as u64;
                 if !live.is_empty() {
-                    let statement = <D as BulkDialect>::insert(&hit_bulk(&live, now), "hit", HIT_CONFLICT);
-                    <D as BulkDialect>::bind(hit_bulk(&live, now), statement).execute(&mut *tx).await?;
-                    introduce_parties!(tx, D, &live);
-                    drop_hits!(tx, D, &live);
-                    let statement = sql::<D>(
-                        "SELECT id, state, notification_id, due_hint, held, suspicion FROM hit WHERE id {uuids:1}",
-                    );
-                    let rows: Vec<Standing> = sqlx::query_as(statement)
-                        .bind(<D as Dialect>::uuids(live.iter().map(|hit| hit.id.0)))
-                        .fetch_all(&mut *tx)
-                        .await?;
+                    tx.insert("hit", &hit_bulk(&live, now), HIT_CONFLICT).execute().await?;
+                    introduce_parties(tx, &live).await?;
+                    drop_hits(tx, &live).await?;
+                    let statement = "SELECT id, state, notification_id, due_hint, held, suspicion FROM hit WHERE id {uuids:1}";
+                    let rows: Vec<Standing> =
+                        tx.query(statement).uuids(live.iter().map(|hit| hit.id.0)).fetch_all().await?;
                     let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
                     let mut settling = Settling::of(to_settle(&live, &rows));
-                    let told = settle_plans!(tx, D, &mut settling, now);
+                    let told = settle_plans(tx, &mut settling, now).await?;
                     let mut bundles = told_already(&live, &rows);
                     bundles.extend(settling.bundles(&told));
-                    outcome.notified = insert_bundles!(tx, D, &bundles, now);
+                    outcome.notified = insert_bundles(tx, &bundles, now).await?;
                     outcome.pending = still_pending(rows.values(), &told, &settling.moved)?;
                 }
             }
             if !seen.is_empty() {
                 // What was told comes back with its event, whether or not its watch would match it today.
                 let bulk = back_bulk(seen);
-                let statement = format!(
+                let statement =
                     "UPDATE hit SET gone_since = NULL, event_id = k.event_id, block_number = k.block_number,
                         log_index = k.log_index, block_hash = k.block_hash
-                     FROM ({}) k WHERE hit.logical_id = k.logical_id AND hit.gone_since IS NOT NULL",
-                    <D as BulkDialect>::select(&bulk)
-                );
-                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
-                forget!(tx, D, seen);
+                     FROM ({rows}) k WHERE hit.logical_id = k.logical_id AND hit.gone_since IS NOT NULL";
+                tx.query_rows(statement, &bulk).execute().await?;
+                take_out(tx, seen).await?;
             }
             Ok(outcome)
         })
@@ -340,12 +327,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn hits(&self, ids: &[HitId]) -> Result<Vec<HitRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "hits", |db, D| {
+        let rows: Vec<Row> = read!(self, "hits", |db| {
             let template = format!("SELECT {COLUMNS} FROM hit WHERE id {{uuids:1}} ORDER BY id");
-            Ok(sqlx::query_as(sql::<D>(&template))
-                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(&template).uuids(ids.iter().map(|id| id.0)).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -355,9 +339,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn hits_of_event(&self, event: EventId) -> Result<Vec<HitRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "hits_of_event", |db, D| {
+        let rows: Vec<Row> = read!(self, "hits_of_event", |db| {
             let statement = format!("SELECT {COLUMNS} FROM hit WHERE event_id = $1 ORDER BY watch_id");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(event.0).fetch_all(db).await?)
+            Ok(db.query(&statement).bind(event.0).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -373,18 +357,19 @@ impl Store {
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<HitRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "waiting_hits", |db, D| {
+        let rows: Vec<Row> = read!(self, "waiting_hits", |db| {
             let statement = format!(
                 "SELECT {COLUMNS} FROM hit
                  WHERE state = 'waiting' AND chain_id = $1 AND block_number <= $2 AND deliver_at = $3
                  ORDER BY block_number, log_index, id LIMIT $4"
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(up_to.cast_signed())
                 .bind(deliver_at)
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         rows.into_iter().map(from_row).collect()
@@ -395,9 +380,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn waiting_for(&self, chain: ChainId) -> Result<Vec<String>, StoreError> {
-        read!(self, "waiting_for", |db, D| {
+        read!(self, "waiting_for", |db| {
             let statement = "SELECT DISTINCT deliver_at FROM hit WHERE state = 'waiting' AND chain_id = $1";
-            Ok(sqlx::query_scalar(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).scalars().await?)
         })
     }
 }

@@ -4,18 +4,17 @@ use std::collections::HashSet;
 
 use domain::HitId;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use crate::{
     HitOutcome, HitPlan, PendingHit, Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    db::{Dialect, sql, tx},
+    bulk::Bulk,
     digest::{canonical_hits, insert_bundles},
     event::StoredEvent,
     hit::{COLUMNS, HitRow, Row, from_row},
     plan::{Settling, settle_plans},
-    unmatched::forget,
+    tx::tx,
+    unmatched::take_out,
 };
 
 // A hit of an orphaned event, and where its event went.
@@ -43,20 +42,16 @@ impl Store {
         if orphans.is_empty() {
             return Ok(0);
         }
-        tx!(self, "orphan_hits", |tx, D| {
-            let statement = sql::<D>(
-                "SELECT h.id, e.event_id, e.block_number, e.log_index, e.block_hash
+        tx!(self, "orphan_hits", |tx| {
+            let statement = "SELECT h.id, e.event_id, e.block_number, e.log_index, e.block_hash
                  FROM hit h
                  JOIN event o ON o.chain_id = h.chain_id AND o.block_number = h.block_number
                     AND o.log_index = h.log_index AND o.block_hash = h.block_hash AND NOT o.canonical
                  LEFT JOIN event e ON e.tx_hash = o.tx_hash AND e.logical_id = h.logical_id AND e.canonical
                     AND e.chain_id = h.chain_id
-                 WHERE h.event_id {uuids:1} ORDER BY h.id",
-            );
-            let rows: Vec<Found> = sqlx::query_as(statement)
-                .bind(<D as Dialect>::uuids(orphans.iter().map(|orphan| orphan.event.id.0)))
-                .fetch_all(&mut *tx)
-                .await?;
+                 WHERE h.event_id {uuids:1} ORDER BY h.id";
+            let rows: Vec<Found> =
+                tx.query(statement).uuids(orphans.iter().map(|orphan| orphan.event.id.0)).fetch_all().await?;
             let (mut gone, mut moved) = (Vec::new(), Vec::new());
             for (id, event, number, log_index, hash) in rows {
                 let (Some(event), Some(number), Some(log_index), Some(hash)) =
@@ -69,29 +64,20 @@ impl Store {
             }
             if !moved.is_empty() {
                 let bulk = moved_bulk(&moved);
-                let statement = format!(
-                    "UPDATE hit SET event_id = k.event_id, block_number = k.block_number, log_index = k.log_index,
+                let statement = "UPDATE hit SET event_id = k.event_id, block_number = k.block_number, log_index = k.log_index,
                         block_hash = k.block_hash, gone_since = NULL
-                     FROM ({}) k WHERE hit.id = k.id",
-                    <D as BulkDialect>::select(&bulk)
-                );
-                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+                     FROM ({rows}) k WHERE hit.id = k.id";
+                tx.query_rows(statement, &bulk).execute().await?;
             }
-            let statement = sql::<D>(
-                "UPDATE hit SET state = 'orphaned' WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
-            );
-            let done = sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(gone.iter().copied()))
-                .execute(&mut *tx)
-                .await?;
+            let statement =
+                "UPDATE hit SET state = 'orphaned' WHERE id {uuids:1} AND state IN ('waiting', 'pending')";
+            let done = tx.query(statement).uuids(gone.iter().copied()).execute().await?;
             // Told already: it is taken back unless it comes back soon.
-            let statement = sql::<D>(
-                "UPDATE hit SET gone_since = (SELECT coalesce(tip_number, 0) FROM chain c WHERE c.chain_id = hit.chain_id)
-                 WHERE id {uuids:1} AND state = 'notified' AND gone_since IS NULL",
-            );
-            sqlx::query(statement).bind(<D as Dialect>::uuids(gone)).execute(&mut *tx).await?;
-            forget!(tx, D, orphans);
-            Ok(done.rows_affected())
+            let statement = "UPDATE hit SET gone_since = (SELECT coalesce(tip_number, 0) FROM chain c WHERE c.chain_id = hit.chain_id)
+                 WHERE id {uuids:1} AND state = 'notified' AND gone_since IS NULL";
+            tx.query(statement).uuids(gone).execute().await?;
+            take_out(tx, orphans).await?;
+            Ok(done)
         })
     }
 
@@ -100,17 +86,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn suppress_hits(&self, ids: &[HitId], reason: &str) -> Result<u64, StoreError> {
-        tx!(self, "suppress_hits", |tx, D| {
-            let statement = sql::<D>(
-                "UPDATE hit SET state = 'suppressed', reason = $2
-                 WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
-            );
-            let done = sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
-                .bind(reason)
-                .execute(&mut *tx)
-                .await?;
-            Ok(done.rows_affected())
+        tx!(self, "suppress_hits", |tx| {
+            let statement = "UPDATE hit SET state = 'suppressed', reason = $2
+                 WHERE id {uuids:1} AND state IN ('waiting', 'pending')";
+            let done = tx.query(statement).uuids(ids.iter().map(|id| id.0)).bind(reason).execute().await?;
+            Ok(done)
         })
     }
 
@@ -119,16 +99,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn bury_hits(&self, ids: &[HitId], reason: &str) -> Result<u64, StoreError> {
-        tx!(self, "bury_hits", |tx, D| {
-            let statement = sql::<D>(
-                "UPDATE hit SET state = 'dead', reason = $2 WHERE id {uuids:1} AND state = 'pending'",
-            );
-            let done = sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
-                .bind(reason)
-                .execute(&mut *tx)
-                .await?;
-            Ok(done.rows_affected())
+        tx!(self, "bury_hits", |tx| {
+            let statement =
+                "UPDATE hit SET state = 'dead', reason = $2 WHERE id {uuids:1} AND state = 'pending'";
+            let done = tx.query(statement).uuids(ids.iter().map(|id| id.0)).bind(reason).execute().await?;
+            Ok(done)
         })
     }
 
@@ -142,10 +117,10 @@ impl Store {
         plans: &[(HitId, HitPlan)],
         now: Timestamp,
     ) -> Result<HitOutcome, StoreError> {
-        tx!(self, "release_hits", |tx, D| {
+        tx!(self, "release_hits", |tx| {
             let asking: Vec<_> =
                 plans.iter().filter(|(_, plan)| plan.bundle.is_some()).map(|(id, _)| *id).collect();
-            let canonical: HashSet<_> = canonical_hits!(tx, D, asking).into_iter().collect();
+            let canonical: HashSet<_> = canonical_hits(tx, &asking).await?.into_iter().collect();
             let going: Vec<_> = plans
                 .iter()
                 .filter(|(id, plan)| plan.bundle.is_none() || canonical.contains(&id.0))
@@ -163,23 +138,17 @@ impl Store {
                     "held",
                     going.iter().map(|(_, plan)| plan.held.map(|held| held.as_str().to_owned())),
                 );
-            let statement = format!(
+            let statement =
                 "UPDATE hit SET state = 'pending', due_hint = k.due, due_noted_at = k.noted, held = k.held
-                 FROM ({}) k
-                 WHERE hit.id = k.id AND hit.state = 'waiting' RETURNING hit.id",
-                <D as BulkDialect>::select(&bulk)
-            );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *tx).await?;
-            let mut released = HashSet::with_capacity(rows.len());
-            for row in &rows {
-                let (id,): (Uuid,) = FromRow::from_row(row)?;
-                released.insert(id);
-            }
+                 FROM ({rows}) k
+                 WHERE hit.id = k.id AND hit.state = 'waiting' RETURNING hit.id";
+            let released: Vec<Uuid> = tx.query_rows(statement, &bulk).scalars().await?;
+            let released: HashSet<_> = released.into_iter().collect();
             let fresh = || going.iter().filter(|(id, _)| released.contains(&id.0));
             let asking = fresh().filter(|(_, plan)| plan.bundle.is_some() || plan.lead.is_some());
             let mut settling = Settling::of(asking.map(|(id, plan)| (*id, plan)).collect());
-            let told = settle_plans!(tx, D, &mut settling, now);
-            outcome.notified = insert_bundles!(tx, D, &settling.bundles(&told), now);
+            let told = settle_plans(tx, &mut settling, now).await?;
+            outcome.notified = insert_bundles(tx, &settling.bundles(&told), now).await?;
             for (id, plan) in fresh().filter(|(id, _)| !told.contains(&id.0)) {
                 let (due_hint, held) = match settling.moved.get(&id.0) {
                     Some((due, held)) => {
@@ -205,19 +174,20 @@ impl Store {
         (now, next): (Timestamp, Timestamp),
         limit: u32,
     ) -> Result<Vec<HitRow>, StoreError> {
-        let rows: Vec<Row> = tx!(self, "overdue_hits", |tx, D| {
+        let rows: Vec<Row> = tx!(self, "overdue_hits", |tx| {
             let template = format!(
                 "UPDATE hit SET due_hint = $2, due_noted_at = $4 WHERE id IN (
                     SELECT id FROM hit WHERE state = 'pending' AND due_hint < $1
                     ORDER BY due_hint LIMIT $3 {{skip locked}})
                  RETURNING {COLUMNS}"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(tx
+                .query(&template)
                 .bind(before.as_millisecond())
                 .bind(next.as_millisecond())
                 .bind(i64::from(limit))
                 .bind(now.as_millisecond())
-                .fetch_all(&mut *tx)
+                .fetch_all()
                 .await?)
         })?;
         rows.into_iter().map(from_row).collect()
@@ -228,15 +198,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn overdue_again(&self, ids: &[HitId], due: Timestamp) -> Result<(), StoreError> {
-        tx!(self, "overdue_again", |tx, D| {
-            let statement = sql::<D>(
-                "UPDATE hit SET due_hint = $2 WHERE id {uuids:1} AND state = 'pending' AND due_hint > $2",
-            );
-            sqlx::query(statement)
-                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
-                .bind(due.as_millisecond())
-                .execute(&mut *tx)
-                .await?;
+        tx!(self, "overdue_again", |tx| {
+            let statement =
+                "UPDATE hit SET due_hint = $2 WHERE id {uuids:1} AND state = 'pending' AND due_hint > $2";
+            tx.query(statement).uuids(ids.iter().map(|id| id.0)).bind(due.as_millisecond()).execute().await?;
             Ok(())
         })
     }

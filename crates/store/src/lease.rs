@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
+    error::TxError,
+    tx::{Tx, read, tx},
 };
 
 /// Who must still hold which lease for a commit to be made.
@@ -19,23 +20,12 @@ pub struct Fence<'a> {
 }
 
 /// Refuses the transaction unless the fence's lease has its owner; the share lock makes a taker wait for its end.
-macro_rules! check_fence {
-    ($tx:ident, $D:ident, $fence:expr) => {{
-        if let Some(fence) = &$fence {
-            let share = if <$D as $crate::db::Dialect>::POSTGRES { "FOR SHARE" } else { "" };
-            let statement = format!("SELECT 1 FROM lease WHERE name = $1 AND owner = $2 {share}");
-            let held: Option<i32> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
-                .bind(fence.lease)
-                .bind(fence.owner)
-                .fetch_optional(&mut *$tx)
-                .await?;
-            if held.is_none() {
-                return Err($crate::lease::deposed(fence).into());
-            }
-        }
-    }};
+pub(crate) async fn check_fence(tx: &mut Tx<'_>, fence: Option<Fence<'_>>) -> Result<(), TxError> {
+    let Some(fence) = fence else { return Ok(()) };
+    let statement = "SELECT 1 FROM lease WHERE name = $1 AND owner = $2 {share}";
+    let held: Option<i32> = tx.query(statement).bind(fence.lease).bind(fence.owner).optional_scalar().await?;
+    held.map(|_| ()).ok_or_else(|| deposed(&fence).into())
 }
-pub(crate) use check_fence;
 
 pub(crate) fn deposed(fence: &Fence<'_>) -> StoreError {
     StoreError::Fenced(format!("{} does not hold the lease {} any more", fence.owner, fence.lease))
@@ -67,7 +57,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let expires = now.saturating_add(SignedDuration::try_from(term).unwrap_or(SignedDuration::MAX));
         let expires = expires.unwrap_or(Timestamp::MAX).as_millisecond();
-        let holder: Option<String> = tx!(self, "take_lease", |tx, D| {
+        let holder: Option<String> = tx!(self, "take_lease", |tx| {
             let statement = "INSERT INTO lease (name, owner, expires, since) VALUES ($1, $2, $3, $4)
                 ON CONFLICT (name) DO UPDATE SET expires = excluded.expires,
                     owner = CASE WHEN lease.expires <= $4 THEN excluded.owner ELSE lease.owner END,
@@ -75,12 +65,13 @@ impl Store {
                         ELSE lease.since END
                 WHERE lease.owner = excluded.owner OR lease.expires <= $4 OR lease.expires > excluded.expires
                 RETURNING owner";
-            Ok(sqlx::query_scalar(statement)
+            Ok(tx
+                .query(statement)
                 .bind(name)
                 .bind(owner)
                 .bind(expires)
                 .bind(now.as_millisecond())
-                .fetch_optional(&mut *tx)
+                .optional_scalar()
                 .await?)
         })?;
         Ok(holder.as_deref() == Some(owner))
@@ -91,10 +82,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn lease_holder(&self, name: &str) -> Result<Option<(String, Timestamp)>, StoreError> {
-        let row: Option<(String, i64)> = read!(self, "lease_holder", |db, D| {
-            Ok(sqlx::query_as("SELECT owner, expires FROM lease WHERE name = $1")
+        let row: Option<(String, i64)> = read!(self, "lease_holder", |db| {
+            Ok(db
+                .query("SELECT owner, expires FROM lease WHERE name = $1")
                 .bind(name)
-                .fetch_optional(db)
+                .fetch_optional()
                 .await?)
         })?;
         row.map(|(owner, expires)| {
@@ -110,9 +102,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn lease(&self, name: &str) -> Result<Option<LeaseHolder>, StoreError> {
-        let row: Option<(String, Option<i64>, i64)> = read!(self, "lease", |db, D| {
+        let row: Option<(String, Option<i64>, i64)> = read!(self, "lease", |db| {
             let statement = "SELECT owner, since, expires FROM lease WHERE name = $1";
-            Ok(sqlx::query_as(statement).bind(name).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(name).fetch_optional().await?)
         })?;
         let time = |at| Timestamp::from_millisecond(at).map_err(|error| StoreError::corrupt("lease", error));
         row.map(|(owner, since, until)| {
@@ -126,11 +118,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn release_lease(&self, name: &str, owner: &str) -> Result<(), StoreError> {
-        tx!(self, "release_lease", |tx, D| {
-            sqlx::query("DELETE FROM lease WHERE name = $1 AND owner = $2")
+        tx!(self, "release_lease", |tx| {
+            tx.query("DELETE FROM lease WHERE name = $1 AND owner = $2")
                 .bind(name)
                 .bind(owner)
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })

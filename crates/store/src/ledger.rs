@@ -7,14 +7,13 @@ use std::collections::HashMap;
 
 use domain::{ChainId, DeliveryId, EventId, HitId, HitState, NotificationId, TargetName, WatchId};
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError, StoredEvent,
-    bulk::{Bulk, BulkDialect},
-    db::{Dialect, read, sql, tx},
+    bulk::Bulk,
     event::{EventKey, EventRow, number},
+    tx::{read, tx},
 };
 
 /// A hit as its audit sees it.
@@ -94,7 +93,7 @@ impl Store {
         let (block, log, hash) = after.map_or((-1, -1, Vec::new()), |key| {
             (key.block.number.cast_signed(), key.log_index.cast_signed(), key.block.hash.to_vec())
         });
-        let rows: Vec<EventRow> = read!(self, "ledger_events", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "ledger_events", |db| {
             let statement = format!(
                 "SELECT {} FROM event e JOIN chain c ON c.chain_id = e.chain_id
                  WHERE e.chain_id = $1 AND e.block_number BETWEEN $2 AND $3
@@ -102,7 +101,8 @@ impl Store {
                  ORDER BY e.block_number, e.log_index, e.block_hash LIMIT $7",
                 crate::event::COLUMNS
             );
-            Ok(sqlx::query_as(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(chain.0.cast_signed())
                 .bind(number(from))
                 .bind(number(to))
@@ -110,7 +110,7 @@ impl Store {
                 .bind(log)
                 .bind(hash.clone())
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.stored(rows).await
@@ -122,16 +122,18 @@ impl Store {
     /// See [`StoreError`].
     pub async fn ledger_hits(&self, events: &[EventId], ids: &[HitId]) -> Result<Vec<LedgerHit>, StoreError> {
         let mut hits = HashMap::new();
-        let rows: Vec<HitColumns> = read!(self, "ledger_hits_of_events", |db, D| {
-            Ok(sqlx::query_as(sql::<D>(&format!("{HIT} WHERE h.event_id {{uuids:1}}")))
-                .bind(<D as Dialect>::uuids(events.iter().map(|event| event.0)))
-                .fetch_all(db)
+        let rows: Vec<HitColumns> = read!(self, "ledger_hits_of_events", |db| {
+            Ok(db
+                .query(&format!("{HIT} WHERE h.event_id {{uuids:1}}"))
+                .uuids(events.iter().map(|event| event.0))
+                .fetch_all()
                 .await?)
         })?;
-        let by_id: Vec<HitColumns> = read!(self, "ledger_hits", |db, D| {
-            Ok(sqlx::query_as(sql::<D>(&format!("{HIT} WHERE h.id {{uuids:1}}")))
-                .bind(<D as Dialect>::uuids(ids.iter().map(|id| id.0)))
-                .fetch_all(db)
+        let by_id: Vec<HitColumns> = read!(self, "ledger_hits", |db| {
+            Ok(db
+                .query(&format!("{HIT} WHERE h.id {{uuids:1}}"))
+                .uuids(ids.iter().map(|id| id.0))
+                .fetch_all()
                 .await?)
         })?;
         for row in rows.into_iter().chain(by_id) {
@@ -150,14 +152,10 @@ impl Store {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<(HitId, WatchId)>, StoreError> {
-        let rows: Vec<(Uuid, String)> = read!(self, "ledger_overdue_hits", |db, D| {
+        let rows: Vec<(Uuid, String)> = read!(self, "ledger_overdue_hits", |db| {
             let statement = "SELECT id, watch_id FROM hit WHERE state = 'pending' AND due_hint < $1
                 ORDER BY due_hint LIMIT $2";
-            Ok(sqlx::query_as(statement)
-                .bind(before.as_millisecond())
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(statement).bind(before.as_millisecond()).bind(i64::from(limit)).fetch_all().await?)
         })?;
         let read = |(id, watch): (Uuid, String)| {
             let watch = watch.parse().map_err(|error| StoreError::corrupt("hit", error))?;
@@ -175,16 +173,12 @@ impl Store {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<(DeliveryId, NotificationId)>, StoreError> {
-        let rows: Vec<(Uuid, Uuid)> = read!(self, "ledger_overdue_deliveries", |db, D| {
+        let rows: Vec<(Uuid, Uuid)> = read!(self, "ledger_overdue_deliveries", |db| {
             let statement = "SELECT id, notification_id FROM delivery
                 WHERE state IN ('queued', 'scheduled') AND next_attempt_at < $1
                     AND (lease_until IS NULL OR lease_until < $1)
                 ORDER BY next_attempt_at LIMIT $2";
-            Ok(sqlx::query_as(statement)
-                .bind(before.as_millisecond())
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(statement).bind(before.as_millisecond()).bind(i64::from(limit)).fetch_all().await?)
         })?;
         Ok(rows
             .into_iter()
@@ -205,7 +199,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<LedgerNotification>, StoreError> {
         let (at, id) = after.map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.as_millisecond(), id.0));
-        let rows: Vec<(Uuid, i64, Option<String>)> = read!(self, "ledger_notifications", |db, D| {
+        let rows: Vec<(Uuid, i64, Option<String>)> = read!(self, "ledger_notifications", |db| {
             let statement = "SELECT n.id, n.created_at, (
                     SELECT min(t.name) FROM target t
                     WHERE t.recipient_id = n.recipient_id AND t.added_at + $4 < n.created_at
@@ -215,13 +209,14 @@ impl Store {
                 FROM notification n
                 WHERE (n.created_at, n.id) > ($1, $2) AND n.created_at <= $3
                 ORDER BY n.created_at, n.id LIMIT $5";
-            Ok(sqlx::query_as(statement)
+            Ok(db
+                .query(statement)
                 .bind(at)
                 .bind(id)
                 .bind(until.as_millisecond())
                 .bind(i64::try_from(margin.as_millis()).unwrap_or(i64::MAX))
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         let bad = |error: &dyn std::fmt::Display| StoreError::corrupt("notification", error);
@@ -241,9 +236,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn holdings(&self) -> Result<Vec<Holding>, StoreError> {
-        let rows: Vec<(String, i64, String, i64)> = read!(self, "holdings", |db, D| {
+        let rows: Vec<(String, i64, String, i64)> = read!(self, "holdings", |db| {
             let statement = "SELECT watch_id, revision, fingerprint, from_block FROM watch_holding";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            Ok(db.query(statement).fetch_all().await?)
         })?;
         rows.into_iter()
             .map(|(watch, revision, fingerprint, from_block)| {
@@ -261,7 +256,7 @@ impl Store {
         if holdings.is_empty() {
             return Ok(());
         }
-        tx!(self, "note_holdings", |tx, D| {
+        tx!(self, "note_holdings", |tx| {
             let bulk = Bulk::new()
                 .texts("watch_id", holdings.iter().map(|holding| holding.watch.as_str()))
                 .numbers("revision", holdings.iter().map(|holding| holding.revision))
@@ -271,8 +266,7 @@ impl Store {
                     fingerprint = excluded.fingerprint, from_block = excluded.from_block
                 WHERE watch_holding.revision <> excluded.revision
                     OR watch_holding.fingerprint <> excluded.fingerprint";
-            let statement = <D as BulkDialect>::insert(&bulk, "watch_holding", tail);
-            <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+            tx.insert("watch_holding", &bulk, tail).execute().await?;
             Ok(())
         })
     }

@@ -7,8 +7,8 @@ use sqlx::FromRow;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
     event::number,
+    tx::{read, tx},
 };
 
 #[derive(Debug, FromRow)]
@@ -47,7 +47,7 @@ impl Store {
         limits: &[UrlLimits],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_limits", |tx, D| {
+        tx!(self, "note_limits", |tx| {
             for url in limits {
                 let statement =
                     "INSERT INTO provider_limit (chain_id, url_key, url, range_granted, range_refused, range_lasts,
@@ -58,7 +58,7 @@ impl Store {
                         range_lasts = excluded.range_lasts, batch_granted = excluded.batch_granted,
                         batch_refused = excluded.batch_refused, batch_lasts = excluded.batch_lasts,
                         updated_at = excluded.updated_at";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(chain.0.cast_signed())
                     .bind(&url.key)
                     .bind(&url.url)
@@ -69,7 +69,7 @@ impl Store {
                     .bind(url.batch.map(|batch| number(batch.refused)))
                     .bind(url.batch.map(lasts))
                     .bind(now.as_millisecond())
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -81,11 +81,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn limits(&self, chain: ChainId) -> Result<Vec<UrlLimits>, StoreError> {
-        let rows: Vec<Row> = read!(self, "limits", |db, D| {
+        let rows: Vec<Row> = read!(self, "limits", |db| {
             let statement = "SELECT url_key, url, range_granted, range_refused, range_lasts, batch_granted,
                     batch_refused, batch_lasts
                 FROM provider_limit WHERE chain_id = $1 ORDER BY url_key";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         let limits = rows.into_iter().map(|row| UrlLimits {
             key: row.url_key,

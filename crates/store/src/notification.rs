@@ -5,10 +5,10 @@ use domain::{
     notification::Span,
 };
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, db::read};
+use crate::{Store, StoreError, tx::read};
 
 /// Which notifications, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,8 +92,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn notifications(&self, query: &NotificationQuery) -> Result<Vec<NotificationRow>, StoreError> {
-        type Counted = (i64, i64, i64);
-        let rows: Vec<(Row, Counted)> = read!(self, "notifications", |db, D| {
+        #[derive(FromRow)]
+        struct Counted {
+            #[sqlx(flatten)]
+            row: Row,
+            delivered: i64,
+            open: i64,
+            dead: i64,
+        }
+        let rows: Vec<Counted> = read!(self, "notifications", |db| {
             let statement = format!(
                 "SELECT {COLUMNS}, coalesce(sum(CASE WHEN d.state = 'delivered' THEN 1 ELSE 0 END), 0) AS delivered,
                     coalesce(sum(CASE WHEN d.state IN ('queued', 'scheduled') THEN 1 ELSE 0 END), 0) AS open,
@@ -102,24 +109,16 @@ impl Store {
                  WHERE n.recipient_id = coalesce($1, n.recipient_id) AND n.watch_id = coalesce($2, n.watch_id)
                  GROUP BY n.id ORDER BY n.created_at DESC, n.id LIMIT $3"
             );
-            let rows = sqlx::query(AssertSqlSafe(statement))
+            Ok(db
+                .query(&statement)
                 .bind(query.recipient.as_ref().map(RecipientId::as_str))
                 .bind(query.watch.as_ref().map(WatchId::as_str))
                 .bind(i64::from(query.limit))
-                .fetch_all(db)
-                .await?;
-            let mut typed = Vec::with_capacity(rows.len());
-            for row in &rows {
-                use sqlx::Row as _;
-                typed.push((
-                    Row::from_row(row)?,
-                    (row.try_get("delivered")?, row.try_get("open")?, row.try_get("dead")?),
-                ));
-            }
-            Ok(typed)
+                .fetch_all()
+                .await?)
         })?;
         rows.into_iter()
-            .map(|(row, (delivered, open, dead))| {
+            .map(|Counted { row, delivered, open, dead }| {
                 Ok(NotificationRow {
                     notification: from_row(row)?,
                     delivered: delivered.cast_unsigned(),
@@ -135,9 +134,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn notification(&self, id: NotificationId) -> Result<Option<Notification>, StoreError> {
-        let row: Option<Row> = read!(self, "notification", |db, D| {
+        let row: Option<Row> = read!(self, "notification", |db| {
             let statement = format!("SELECT {COLUMNS} FROM notification n WHERE n.id = $1");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(id.0).fetch_optional(db).await?)
+            Ok(db.query(&statement).bind(id.0).fetch_optional().await?)
         })?;
         row.map(from_row).transpose()
     }

@@ -7,9 +7,9 @@ use sqlx::FromRow;
 use crate::{
     Store, StoreError,
     block_news::BlockNews,
-    bulk::{Bulk, BulkDialect},
-    db::{Dialect, read, sql, tx},
+    bulk::Bulk,
     rows::chain_of,
+    tx::{read, tx},
 };
 
 /// The lane of notifications to be sent.
@@ -82,11 +82,9 @@ impl Store {
         if messages.is_empty() {
             return Ok(());
         }
-        tx!(self, "outbox_insert", |tx, D| {
+        tx!(self, "outbox_insert", |tx| {
             let bulk = outbox_bulk(lane, messages, now);
-            let statement =
-                <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
-            <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+            tx.insert("outbox", &bulk, "ON CONFLICT (message_id) DO NOTHING").execute().await?;
             Ok(())
         })
     }
@@ -106,9 +104,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_has(&self, lane: &str) -> Result<bool, StoreError> {
-        read!(self, "outbox_has", |db, D| {
+        read!(self, "outbox_has", |db| {
             let statement = "SELECT EXISTS (SELECT 1 FROM outbox WHERE lane = $1)";
-            Ok(sqlx::query_scalar(statement).bind(lane).fetch_one(db).await?)
+            Ok(db.query(statement).bind(lane).scalar().await?)
         })
     }
 
@@ -146,16 +144,17 @@ impl Store {
     }
 
     async fn outbox_rows(&self, lane: &str, limit: u32, resting: &[i64]) -> Result<Vec<Row>, StoreError> {
-        let mut rows: Vec<Row> = read!(self, "outbox_page", |db, D| {
+        let mut rows: Vec<Row> = read!(self, "outbox_page", |db| {
             let template =
                 "SELECT id, message_id, subject, replay, payload, chain_id, block_number, block_hash,
                     lifecycle, turn, log_indexes, messages
                 FROM outbox WHERE lane = $1 AND NOT (id {numbers:3}) ORDER BY id LIMIT $2";
-            Ok(sqlx::query_as(sql::<D>(template))
+            Ok(db
+                .query(template)
                 .bind(lane)
                 .bind(i64::from(limit))
-                .bind(<D as Dialect>::numbers(resting.iter().copied()))
-                .fetch_all(db)
+                .numbers(resting.iter().copied())
+                .fetch_all()
                 .await?)
         })?;
         let mut messages = 0;
@@ -212,10 +211,10 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        tx!(self, "outbox_delete", |tx, D| {
-            sqlx::query(sql::<D>("DELETE FROM outbox WHERE id {numbers:1}"))
-                .bind(<D as Dialect>::numbers(ids.iter().copied()))
-                .execute(&mut *tx)
+        tx!(self, "outbox_delete", |tx| {
+            tx.query("DELETE FROM outbox WHERE id {numbers:1}")
+                .numbers(ids.iter().copied())
+                .execute()
                 .await?;
             Ok(())
         })
@@ -226,10 +225,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_lanes(&self) -> Result<Vec<LaneDepth>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = read!(self, "outbox_lanes", |db, D| {
+        let rows: Vec<(String, i64, i64)> = read!(self, "outbox_lanes", |db| {
             let statement = "SELECT lane, CAST(sum(messages) AS bigint), min(created_at) FROM outbox
                 GROUP BY lane ORDER BY lane";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            Ok(db.query(statement).fetch_all().await?)
         })?;
         rows.into_iter()
             .map(|(lane, depth, oldest)| {

@@ -8,7 +8,7 @@ use domain::{Held, HitId, RecipientId, WindowKey};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{bulk::Bulk, digest::Bundle};
+use crate::{attention::spend_budgets, bulk::Bulk, digest::Bundle, error::TxError, tx::Tx};
 
 /// How a hit is told.
 #[derive(Debug, Clone)]
@@ -201,42 +201,27 @@ pub(crate) const SLIDING_LEAD_CONFLICT: &str = "ON CONFLICT (window_key) DO UPDA
             ELSE excluded.closes + (excluded.closes - excluded.opened) END
     RETURNING window_key, leader, closes";
 
-/// Decides about pending hits, and carries it out: `settle_plans!(tx, D, settling, now)` gives the ids of those that are told
-/// now; their bundles are still to be inserted.
-macro_rules! settle_plans {
-    ($tx:ident, $D:ident, $settling:expr, $now:expr) => {{
-        use $crate::{bulk::BulkDialect, plan::{LEAD_CONFLICT, SLIDING_LEAD_CONFLICT}};
-        let settling: &mut $crate::plan::Settling<'_> = $settling;
-        for (slide, tail) in [(false, LEAD_CONFLICT), (true, SLIDING_LEAD_CONFLICT)] {
-            let Some(bulk) = settling.leads(slide, $now) else { continue };
-            let statement = <$D as BulkDialect>::insert(&bulk, "window_lead", tail);
-            let rows = <$D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *$tx).await?;
-            let rows: Result<Vec<(String, uuid::Uuid, i64)>, _> = rows.iter().map(sqlx::FromRow::from_row).collect();
-            settling.led(&rows?);
-        }
-        $crate::attention::spend_budgets!($tx, $D, settling, $now);
-        if let Some(bulk) = settling.moves($now) {
-            let statement = format!(
-                "UPDATE hit SET due_hint = k.due, due_noted_at = k.noted, held = k.held FROM ({}) k
-                 WHERE hit.id = k.id AND hit.state = 'pending'",
-                <$D as BulkDialect>::select(&bulk)
-            );
-            <$D as BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement)).execute(&mut *$tx).await?;
-        }
-        let mut told = std::collections::HashSet::new();
-        if let Some(bulk) = settling.tellings() {
-            let statement = format!(
-                "UPDATE hit SET state = 'notified', notification_id = k.notification_id FROM ({}) k
-                 WHERE hit.id = k.id AND hit.state = 'pending' AND hit.notification_id IS NULL RETURNING hit.id",
-                <$D as BulkDialect>::select(&bulk)
-            );
-            let rows = <$D as BulkDialect>::bind(bulk, sqlx::AssertSqlSafe(statement)).fetch_all(&mut *$tx).await?;
-            for row in &rows {
-                let (id,): (uuid::Uuid,) = sqlx::FromRow::from_row(row)?;
-                told.insert(id);
-            }
-        }
-        told
-    }};
+/// Decides about pending hits, and carries it out. Returns the ids of those that notify now; their bundles are still to be
+/// inserted.
+pub(crate) async fn settle_plans(
+    tx: &mut Tx<'_>,
+    settling: &mut Settling<'_>,
+    now: Timestamp,
+) -> Result<HashSet<Uuid>, TxError> {
+    for (slide, tail) in [(false, LEAD_CONFLICT), (true, SLIDING_LEAD_CONFLICT)] {
+        let Some(bulk) = settling.leads(slide, now) else { continue };
+        let rows: Vec<(String, Uuid, i64)> = tx.insert("window_lead", &bulk, tail).fetch_all().await?;
+        settling.led(&rows);
+    }
+    spend_budgets(tx, settling, now).await?;
+    if let Some(bulk) = settling.moves(now) {
+        let statement =
+            "UPDATE hit SET due_hint = k.due, due_noted_at = k.noted, held = k.held FROM ({rows}) k
+             WHERE hit.id = k.id AND hit.state = 'pending'";
+        tx.query_rows(statement, &bulk).execute().await?;
+    }
+    let Some(bulk) = settling.tellings() else { return Ok(HashSet::new()) };
+    let statement = "UPDATE hit SET state = 'notified', notification_id = k.notification_id FROM ({rows}) k
+         WHERE hit.id = k.id AND hit.state = 'pending' AND hit.notification_id IS NULL RETURNING hit.id";
+    Ok(tx.query_rows(statement, &bulk).scalars().await?.into_iter().collect())
 }
-pub(crate) use settle_plans;

@@ -8,8 +8,8 @@ use sqlx::FromRow;
 
 use crate::{
     Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    db::{read, tx},
+    bulk::Bulk,
+    tx::{read, tx},
 };
 
 /// A URL of a chain as its ingest last thought of it.
@@ -114,7 +114,7 @@ impl Store {
         providers: &[ProviderStatus],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_providers", |tx, D| {
+        tx!(self, "note_providers", |tx| {
             if !providers.is_empty() {
                 let bulk = bulk(chain, providers, now);
                 let tail = "ON CONFLICT (chain_id, position) DO UPDATE SET url = excluded.url, score = excluded.score,
@@ -122,13 +122,12 @@ impl Store {
                     lies = excluded.lies, quarantined_until = excluded.quarantined_until, why = excluded.why,
                     latency_ms = excluded.latency_ms, concurrency = excluded.concurrency,
                     updated_at = excluded.updated_at";
-                let statement = <D as BulkDialect>::insert(&bulk, "provider", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                tx.insert("provider", &bulk, tail).execute().await?;
             }
-            sqlx::query("DELETE FROM provider WHERE chain_id = $1 AND position >= $2")
+            tx.query("DELETE FROM provider WHERE chain_id = $1 AND position >= $2")
                 .bind(chain.0.cast_signed())
                 .bind(signed(providers.len()))
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -139,12 +138,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn providers(&self, chain: ChainId) -> Result<Vec<ProviderRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "providers", |db, D| {
+        let rows: Vec<Row> = read!(self, "providers", |db| {
             let statement =
                 "SELECT url, score, pinned, lag_blocks, errors, lies, quarantined_until, why, latency_ms,
                     concurrency, updated_at
                 FROM provider WHERE chain_id = $1 ORDER BY position";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }

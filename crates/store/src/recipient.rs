@@ -2,11 +2,9 @@
 
 use domain::{Recipient, RecipientId, Target, TargetName, TargetUrl, recipient::Secret};
 
-use sqlx::AssertSqlSafe;
-
 use crate::{
     Store, StoreError,
-    db::{Dialect, read, sql, tx},
+    tx::{read, tx},
 };
 
 type RecipientRow = (String, String, String, Option<String>, Option<String>, bool);
@@ -46,7 +44,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn put_recipients(&self, recipients: &[Recipient]) -> Result<(), StoreError> {
-        tx!(self, "put_recipients", |tx, D| {
+        tx!(self, "put_recipients", |tx| {
             for recipient in recipients {
                 let statement =
                     "INSERT INTO recipient (id, locale, timezone, from_file, quiet_hours, at_most)
@@ -54,14 +52,14 @@ impl Store {
                     ON CONFLICT (id) DO UPDATE SET locale = excluded.locale, timezone = excluded.timezone,
                         quiet_hours = excluded.quiet_hours, at_most = excluded.at_most,
                         from_file = excluded.from_file";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(recipient.id.as_str())
                     .bind(&recipient.locale)
                     .bind(&recipient.timezone)
                     .bind(recipient.from_file)
                     .bind(recipient.quiet_hours.map(|hours| hours.to_string()))
                     .bind(recipient.at_most.map(|budget| budget.to_string()))
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -73,7 +71,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] when a target's recipient does not exist.
     pub async fn put_targets(&self, targets: &[Target]) -> Result<(), StoreError> {
-        tx!(self, "put_targets", |tx, D| {
+        tx!(self, "put_targets", |tx| {
             for target in targets {
                 let secrets = serde_json::to_string(&target.secrets)
                     .map_err(|error| StoreError::corrupt("target", error))?;
@@ -81,13 +79,13 @@ impl Store {
                     VALUES ($1, $2, $3, $4, $5)
                     ON CONFLICT (recipient_id, name) DO UPDATE SET url = excluded.url, secrets = excluded.secrets,
                         from_file = excluded.from_file";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(target.recipient.as_str())
                     .bind(target.name.as_str())
                     .bind(target.url.expose())
                     .bind(secrets)
                     .bind(target.from_file)
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -99,12 +97,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn remove_recipient(&self, id: &RecipientId) -> Result<bool, StoreError> {
-        tx!(self, "remove_recipient", |tx, D| {
-            let done = sqlx::query("DELETE FROM recipient WHERE id = $1")
-                .bind(id.as_str())
-                .execute(&mut *tx)
-                .await?;
-            Ok(done.rows_affected() > 0)
+        tx!(self, "remove_recipient", |tx| {
+            let done = tx.query("DELETE FROM recipient WHERE id = $1").bind(id.as_str()).execute().await?;
+            Ok(done > 0)
         })
     }
 
@@ -117,13 +112,14 @@ impl Store {
         recipient: &RecipientId,
         name: &TargetName,
     ) -> Result<bool, StoreError> {
-        tx!(self, "remove_target", |tx, D| {
-            let done = sqlx::query("DELETE FROM target WHERE recipient_id = $1 AND name = $2")
+        tx!(self, "remove_target", |tx| {
+            let done = tx
+                .query("DELETE FROM target WHERE recipient_id = $1 AND name = $2")
                 .bind(recipient.as_str())
                 .bind(name.as_str())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
-            Ok(done.rows_affected() > 0)
+            Ok(done > 0)
         })
     }
 
@@ -132,9 +128,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn recipients(&self) -> Result<Vec<Recipient>, StoreError> {
-        let rows: Vec<RecipientRow> = read!(self, "recipients", |db, D| {
+        let rows: Vec<RecipientRow> = read!(self, "recipients", |db| {
             let statement = format!("SELECT {COLUMNS} FROM recipient ORDER BY id");
-            Ok(sqlx::query_as(AssertSqlSafe(statement)).fetch_all(db).await?)
+            Ok(db.query(&statement).fetch_all().await?)
         })?;
         rows.into_iter().map(recipient).collect()
     }
@@ -144,12 +140,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn recipients_by_id(&self, ids: &[RecipientId]) -> Result<Vec<Recipient>, StoreError> {
-        let rows: Vec<RecipientRow> = read!(self, "recipients_by_id", |db, D| {
+        let rows: Vec<RecipientRow> = read!(self, "recipients_by_id", |db| {
             let template = format!("SELECT {COLUMNS} FROM recipient WHERE id {{texts:1}}");
-            Ok(sqlx::query_as(sql::<D>(&template))
-                .bind(<D as Dialect>::texts(ids.iter().map(|id| id.as_str().to_owned())))
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(&template).texts(ids.iter().map(|id| id.as_str().to_owned())).fetch_all().await?)
         })?;
         rows.into_iter().map(recipient).collect()
     }
@@ -159,14 +152,13 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn targets_of(&self, recipients: &[RecipientId]) -> Result<Vec<Target>, StoreError> {
-        let rows: Vec<TargetRow> = read!(self, "targets_of", |db, D| {
-            let statement = sql::<D>(
-                "SELECT recipient_id, name, url, secrets, from_file FROM target
-                 WHERE recipient_id {texts:1} ORDER BY recipient_id, name",
-            );
-            Ok(sqlx::query_as(statement)
-                .bind(<D as Dialect>::texts(recipients.iter().map(|id| id.as_str().to_owned())))
-                .fetch_all(db)
+        let rows: Vec<TargetRow> = read!(self, "targets_of", |db| {
+            let statement = "SELECT recipient_id, name, url, secrets, from_file FROM target
+                 WHERE recipient_id {texts:1} ORDER BY recipient_id, name";
+            Ok(db
+                .query(statement)
+                .texts(recipients.iter().map(|id| id.as_str().to_owned()))
+                .fetch_all()
                 .await?)
         })?;
         rows.into_iter().map(target).collect()
@@ -177,10 +169,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn targets(&self) -> Result<Vec<Target>, StoreError> {
-        let rows: Vec<TargetRow> = read!(self, "targets", |db, D| {
+        let rows: Vec<TargetRow> = read!(self, "targets", |db| {
             let statement =
                 "SELECT recipient_id, name, url, secrets, from_file FROM target ORDER BY recipient_id, name";
-            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+            Ok(db.query(statement).fetch_all().await?)
         })?;
         rows.into_iter().map(target).collect()
     }

@@ -3,17 +3,15 @@
 
 use domain::{ChainId, ChainName, ContractName, Event};
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use crate::{
     Child, Committed, Fence, Publish, Store, StoreError,
-    bulk::BulkDialect,
     child::insert_children,
-    db::{Dialect, read, sql, tx},
-    effects::{News, Turns, check_blocks, take_turns, tell, told_up_to},
+    effects::{News, TurnRow, check_blocks, finalized_up_to, insert_news, turns_of},
     event::{COLUMNS, EventKey, EventRow, StoredEvent, key_bulk, number},
     lease::check_fence,
     rows::event_bulk,
+    tx::{read, tx},
 };
 
 /// What an audit found to be mended.
@@ -69,24 +67,20 @@ impl Store {
         let keys: Vec<_> = extra.iter().map(|held| EventKey::of(&held.stored.event)).collect();
         let ids = self.ids_of(repair.missing).await?;
         let children = self.child_rows(repair.chain, repair.children).await?;
-        tx!(self, "repair", |tx, D| {
-            let told = told_up_to!(tx, D, repair.chain);
-            check_fence!(tx, D, repair.fence);
-            check_blocks!(tx, D, repair.chain, repair.name, repair.missing);
+        tx!(self, "repair", |tx| {
+            let told = finalized_up_to(tx, repair.chain).await?;
+            check_fence(tx, repair.fence).await?;
+            check_blocks(tx, repair.chain, repair.name, repair.missing).await?;
             let mut news = News::default();
             for held in &extra {
                 news.orphaned(repair.name, held);
             }
             if !keys.is_empty() {
                 let bulk = key_bulk(&keys);
-                let statement = format!(
-                    "UPDATE event SET canonical = false
-                     WHERE (chain_id, block_number, log_index, block_hash) IN ({}) AND canonical",
-                    <D as BulkDialect>::select(&bulk)
-                );
-                let marked =
-                    <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
-                if marked.rows_affected() != keys.len() as u64 {
+                let statement = "UPDATE event SET canonical = false
+                     WHERE (chain_id, block_number, log_index, block_hash) IN ({rows}) AND canonical";
+                let marked = tx.query_rows(statement, &bulk).execute().await?;
+                if marked != keys.len() as u64 {
                     let detail = "an extra event left the chain before the repair";
                     return Err(StoreError::Fenced(detail.to_owned()).into());
                 }
@@ -95,15 +89,12 @@ impl Store {
             if !repair.missing.is_empty() {
                 let bulk = event_bulk(repair.chain, repair.missing, &ids, repair.publish);
                 let tail = format!("{} RETURNING block_hash, log_index, turn, published", replace());
-                let statement = <D as BulkDialect>::insert(&bulk, "event", &tail);
-                let rows = <D as BulkDialect>::bind(bulk, statement).fetch_all(&mut *tx).await?;
-                let mut turns = Turns::new();
-                take_turns!(rows, turns);
+                let rows: Vec<TurnRow> = tx.insert("event", &bulk, &tail).fetch_all().await?;
                 committed.seen = rows.len() as u64;
-                news.seen(repair.name, repair.missing, &turns, told);
+                news.seen(repair.name, repair.missing, &turns_of(rows), told);
             }
-            insert_children!(tx, D, &children);
-            tell!(tx, D, repair.name, news, repair.now);
+            insert_children(tx, &children).await?;
+            insert_news(tx, repair.name, &news, repair.now).await?;
             Ok(committed)
         })
     }
@@ -126,22 +117,23 @@ impl Store {
             ids.push(i64::from(self.contract_id(chain, contract).await?));
         }
         let (block, log_index) = after.map_or((-1, -1), |(b, l)| (b.cast_signed(), l.cast_signed()));
-        let rows: Vec<EventRow> = read!(self, "event_keys", |db, D| {
+        let rows: Vec<EventRow> = read!(self, "event_keys", |db| {
             let template = format!(
                 "SELECT {COLUMNS} FROM event e JOIN chain c ON c.chain_id = e.chain_id
                  WHERE e.chain_id = $1 AND e.block_number BETWEEN $2 AND $3
                     AND (e.block_number, e.log_index) > ($4, $5) AND e.canonical AND e.contract_id {{numbers:6}}
                  ORDER BY e.block_number, e.log_index LIMIT $7"
             );
-            Ok(sqlx::query_as(sql::<D>(&template))
+            Ok(db
+                .query(&template)
                 .bind(chain.0.cast_signed())
                 .bind(number(from))
                 .bind(number(to))
                 .bind(block)
                 .bind(log_index)
-                .bind(<D as Dialect>::numbers(ids.iter().copied()))
+                .numbers(ids.iter().copied())
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .fetch_all()
                 .await?)
         })?;
         self.stored(rows).await

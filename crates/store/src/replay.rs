@@ -5,18 +5,17 @@ use domain::{
     message::{Lifecycle, event_message},
 };
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::{
     Child, Publish, Store, StoreError,
-    bulk::BulkDialect,
     child::insert_children,
-    db::tx,
     effects::check_blocks,
+    error::TxError,
     event::{EventKey, key_bulk, version},
     outbox::outbox_bulk,
     rows::{chain_lane, event_bulk, unmatched_bulk},
+    tx::{Tx, tx},
 };
 
 /// One piece of a replay.
@@ -41,25 +40,24 @@ pub struct ReplayCommit<'a> {
 }
 
 /// Moves a replay's row behind what was read, if it runs still and is not beyond it.
-macro_rules! move_progress {
-    ($tx:ident, $commit:expr, $added:expr) => {{
-        if let Some((id, next, read)) = $commit.progress {
-            let statement = "UPDATE replay SET next_block = $2, read = read + $3, added = added + $4,
-                updated_at = $5 WHERE id = $1 AND state = 0 AND next_block < $2";
-            let moved = sqlx::query(statement)
-                .bind(id)
-                .bind(next.cast_signed())
-                .bind(read.cast_signed())
-                .bind($added.cast_signed())
-                .bind($commit.now.as_millisecond())
-                .execute(&mut *$tx)
-                .await?;
-            if moved.rows_affected() != 1 {
-                let detail = format!("replay {id} was ended, or is beyond block {next} already");
-                return Err(StoreError::Fenced(detail).into());
-            }
-        }
-    }};
+async fn move_progress(tx: &mut Tx<'_>, commit: &ReplayCommit<'_>, added: u64) -> Result<(), TxError> {
+    let Some((id, next, read)) = commit.progress else { return Ok(()) };
+    let statement = "UPDATE replay SET next_block = $2, read = read + $3, added = added + $4,
+        updated_at = $5 WHERE id = $1 AND state = 0 AND next_block < $2";
+    let moved = tx
+        .query(statement)
+        .bind(id)
+        .bind(next.cast_signed())
+        .bind(read.cast_signed())
+        .bind(added.cast_signed())
+        .bind(commit.now.as_millisecond())
+        .execute()
+        .await?;
+    if moved != 1 {
+        let detail = format!("replay {id} was ended, or is beyond block {next} already");
+        return Err(StoreError::Fenced(detail).into());
+    }
+    Ok(())
 }
 
 impl Store {
@@ -83,47 +81,37 @@ impl Store {
                 .collect(),
             None => Vec::new(),
         };
-        tx!(self, "commit_replay", |tx, D| {
-            check_blocks!(tx, D, commit.chain, commit.name, commit.events);
+        tx!(self, "commit_replay", |tx| {
+            check_blocks(tx, commit.chain, commit.name, commit.events).await?;
             let added = if commit.events.is_empty() {
                 0
             } else {
                 let bulk = event_bulk(commit.chain, commit.events, &ids, Publish::No);
                 let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
-                let statement = <D as BulkDialect>::insert(&bulk, "event", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?.rows_affected()
+                tx.insert("event", &bulk, tail).execute().await?
             };
-            insert_children!(tx, D, &children);
-            move_progress!(tx, commit, added);
+            insert_children(tx, &children).await?;
+            move_progress(tx, commit, added).await?;
             if !messages.is_empty() {
                 let bulk = outbox_bulk(&chain_lane(commit.name), &messages, commit.now);
-                let statement =
-                    <D as BulkDialect>::insert(&bulk, "outbox", "ON CONFLICT (message_id) DO NOTHING");
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                tx.insert("outbox", &bulk, "ON CONFLICT (message_id) DO NOTHING").execute().await?;
             }
             if commit.notify && !commit.events.is_empty() {
                 // What an operator asks to be told is news, whenever it was read.
                 let bulk = key_bulk(&keys);
-                let statement = format!(
-                    "UPDATE event SET origin = 0 WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
-                    <D as BulkDialect>::select(&bulk)
-                );
-                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+                let statement = "UPDATE event SET origin = 0 WHERE (chain_id, block_number, log_index, block_hash) IN ({rows})";
+                tx.query_rows(statement, &bulk).execute().await?;
                 // The sweep takes what is old at once, so that no message is needed.
                 let rows: Vec<_> = keys.iter().map(|key| (*key, version(1, true))).collect();
                 let bulk = unmatched_bulk(&rows, Timestamp::UNIX_EPOCH);
                 let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
-                let statement = <D as BulkDialect>::insert(&bulk, "unmatched", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                tx.insert("unmatched", &bulk, tail).execute().await?;
                 let bulk = key_bulk(&keys);
-                let statement = format!(
-                    "UPDATE unmatched SET version = (SELECT 2 * e.turn + CASE WHEN e.canonical THEN 0 ELSE 1 END
+                let statement = "UPDATE unmatched SET version = (SELECT 2 * e.turn + CASE WHEN e.canonical THEN 0 ELSE 1 END
                         FROM event e WHERE e.chain_id = unmatched.chain_id AND e.block_number = unmatched.block_number
                             AND e.log_index = unmatched.log_index AND e.block_hash = unmatched.block_hash)
-                     WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
-                    <D as BulkDialect>::select(&bulk)
-                );
-                <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).execute(&mut *tx).await?;
+                     WHERE (chain_id, block_number, log_index, block_hash) IN ({rows})";
+                tx.query_rows(statement, &bulk).execute().await?;
             }
             Ok(added)
         })

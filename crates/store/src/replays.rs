@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
+    tx::{read, tx},
 };
 
 /// What a replay is to do.
@@ -143,12 +143,12 @@ impl Store {
     /// [`StoreError::Refused`] for a range without blocks.
     pub async fn begin_replay(&self, plan: &ReplayPlan) -> Result<ReplayRow, StoreError> {
         let id = Uuid::new_v4();
-        let row: Row = tx!(self, "begin_replay", |tx, D| {
+        let row: Row = tx!(self, "begin_replay", |tx| {
             let statement = "INSERT INTO replay
                     (id, chain_id, from_block, to_block, next_block, contract, publish, notify, started_at, updated_at)
                 VALUES ($1, $2, $3, $4, $3, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING";
             let contract = plan.contract.as_ref().map(ContractName::as_str);
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(id)
                 .bind(plan.chain.0.cast_signed())
                 .bind(plan.from.cast_signed())
@@ -157,20 +157,21 @@ impl Store {
                 .bind(plan.publish)
                 .bind(plan.notify)
                 .bind(plan.now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             let statement = format!(
                 "SELECT {COLUMNS} FROM replay WHERE chain_id = $1 AND from_block = $2 AND to_block = $3
                     AND coalesce(contract, '') = coalesce($4, '') AND publish = $5 AND notify = $6 AND state = 0"
             );
-            Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            Ok(tx
+                .query(&statement)
                 .bind(plan.chain.0.cast_signed())
                 .bind(plan.from.cast_signed())
                 .bind(plan.to.cast_signed())
                 .bind(contract)
                 .bind(plan.publish)
                 .bind(plan.notify)
-                .fetch_one(&mut *tx)
+                .fetch_one()
                 .await?)
         })?;
         from_row(row)
@@ -181,13 +182,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn replays(&self, chain: ChainId) -> Result<Vec<ReplayRow>, StoreError> {
-        let rows: Vec<Row> = read!(self, "replays", |db, D| {
+        let rows: Vec<Row> = read!(self, "replays", |db| {
             let statement =
                 format!("SELECT {COLUMNS} FROM replay WHERE chain_id = $1 ORDER BY started_at DESC, id");
-            Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement))
-                .bind(chain.0.cast_signed())
-                .fetch_all(db)
-                .await?)
+            Ok(db.query(&statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }
@@ -197,15 +195,16 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn end_replay(&self, id: Uuid, state: ReplayState, now: Timestamp) -> Result<bool, StoreError> {
-        tx!(self, "end_replay", |tx, D| {
+        tx!(self, "end_replay", |tx| {
             let statement = "UPDATE replay SET state = $2, updated_at = $3 WHERE id = $1 AND state = 0";
-            let done = sqlx::query(statement)
+            let done = tx
+                .query(statement)
                 .bind(id)
                 .bind(state.number())
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
-            Ok(done.rows_affected() > 0)
+            Ok(done > 0)
         })
     }
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::{
     Committed, Store, StoreError,
-    db::tx,
-    effects::{News, orphan_above, tell},
+    effects::{News, insert_news, orphan_above},
+    error::TxError,
+    tx::{Tx, tx},
 };
 
 /// An operator's decision: the chain goes on from this block, whatever was held above it.
@@ -23,80 +24,75 @@ pub struct Rewind<'a> {
     pub now: Timestamp,
 }
 
-/// Brings the live frontier of contracts down to `$live_from`, and what is read of their past to at most `$unread`: the
+/// Brings the live frontier of contracts down to `live_from`, and what is read of their past to at most `unread`: the
 /// lowest block that must be read again.
-macro_rules! lower_contracts {
-    ($tx:ident, $D:ident, $chain:expr, $live_from:expr, $unread:expr) => {{
-        // Written so that it reads the same in both dialects: the least of three, and never below the first block.
-        let statement = "UPDATE contract SET
-                live_from = CASE WHEN live_from > $2 THEN CASE WHEN start_block > $2 THEN start_block ELSE $2 END
-                    ELSE live_from END,
-                next_block = CASE WHEN start_block > $3 OR (start_block > $2 AND live_from > $2) THEN start_block
-                    WHEN next_block > $3 THEN $3
-                    WHEN next_block > $2 THEN $2 ELSE next_block END
-            WHERE chain_id = $1 AND (live_from > $2 OR next_block > $3)";
-        sqlx::query(statement)
-            .bind($chain.0.cast_signed())
-            .bind($live_from.cast_signed())
-            .bind($unread.cast_signed())
-            .execute(&mut *$tx)
+async fn lower_contracts(
+    tx: &mut Tx<'_>,
+    chain: ChainId,
+    live_from: u64,
+    unread: u64,
+) -> Result<(), TxError> {
+    // Written so that it reads the same in both dialects: the least of three, and never below the first block.
+    let statement = "UPDATE contract SET
+            live_from = CASE WHEN live_from > $2 THEN CASE WHEN start_block > $2 THEN start_block ELSE $2 END
+                ELSE live_from END,
+            next_block = CASE WHEN start_block > $3 OR (start_block > $2 AND live_from > $2) THEN start_block
+                WHEN next_block > $3 THEN $3
+                WHEN next_block > $2 THEN $2 ELSE next_block END
+        WHERE chain_id = $1 AND (live_from > $2 OR next_block > $3)";
+    tx.query(statement)
+        .bind(chain.0.cast_signed())
+        .bind(live_from.cast_signed())
+        .bind(unread.cast_signed())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Orphans what is held at the height of `to` under another hash, which are `orphans` events. Returns the lowest block that
+/// must be read again.
+async fn replace_at(tx: &mut Tx<'_>, chain: ChainId, to: BlockRef, orphans: usize) -> Result<u64, TxError> {
+    let events = "event SET canonical = false WHERE block_number = $2 AND block_hash <> $3 AND canonical";
+    let mut replaced = 0;
+    for mark in [
+        "block SET canonical = false WHERE number = $2 AND hash <> $3 AND canonical",
+        events,
+        "child SET canonical = false WHERE block_number = $2 AND block_hash <> $3 AND canonical",
+        "block SET canonical = true WHERE number = $2 AND hash = $3 AND NOT canonical",
+    ] {
+        let marked = tx
+            .query(&format!("UPDATE {mark} AND chain_id = $1"))
+            .bind(chain.0.cast_signed())
+            .bind(to.number.cast_signed())
+            .bind(to.hash.to_vec())
+            .execute()
             .await?;
-    }};
+        replaced += marked;
+        if mark == events && marked != orphans as u64 {
+            let detail = format!("events appeared at block {} meanwhile", to.number);
+            return Err(StoreError::Fenced(detail).into());
+        }
+    }
+    if replaced == 0 {
+        return Ok(i64::MAX.cast_unsigned());
+    }
+    // What is read there now was not published as final.
+    let statement =
+        "UPDATE chain SET finalized_told = $2 - 1 WHERE chain_id = $1 AND finalized_told >= $2 AND $2 > 0";
+    tx.query(statement).bind(chain.0.cast_signed()).bind(to.number.cast_signed()).execute().await?;
+    Ok(to.number)
 }
 
-/// Orphans what is held at the height of `$to` under another hash, and yields the lowest block that must be read again.
-macro_rules! replace_at {
-    ($tx:ident, $chain:expr, $to:expr, $orphans:expr) => {{
-        let mut replaced = 0;
-        for mark in [
-            "block SET canonical = false WHERE number = $2 AND hash <> $3 AND canonical",
-            "event SET canonical = false WHERE block_number = $2 AND block_hash <> $3 AND canonical",
-            "child SET canonical = false WHERE block_number = $2 AND block_hash <> $3 AND canonical",
-            "block SET canonical = true WHERE number = $2 AND hash = $3 AND NOT canonical",
-        ] {
-            let marked = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE {mark} AND chain_id = $1")))
-                .bind($chain.0.cast_signed())
-                .bind($to.number.cast_signed())
-                .bind($to.hash.to_vec())
-                .execute(&mut *$tx)
-                .await?;
-            replaced += marked.rows_affected();
-            if mark.starts_with("event") && marked.rows_affected() != $orphans as u64 {
-                let detail = format!("events appeared at block {} meanwhile", $to.number);
-                return Err(StoreError::Fenced(detail).into());
-            }
-        }
-        if replaced > 0 {
-            // What is read there now was told by nobody.
-            let statement = "UPDATE chain SET finalized_told = $2 - 1
-                WHERE chain_id = $1 AND finalized_told >= $2 AND $2 > 0";
-            sqlx::query(statement)
-                .bind($chain.0.cast_signed())
-                .bind($to.number.cast_signed())
-                .execute(&mut *$tx)
-                .await?;
-            $to.number
-        } else {
-            i64::MAX.cast_unsigned()
-        }
-    }};
-}
-
-/// Takes back what audits said of `$to` and of the blocks above it.
-macro_rules! unverify {
-    ($tx:ident, $chain:expr, $to:expr) => {{
-        for statement in [
-            "DELETE FROM audit WHERE chain_id = $1 AND from_block >= $2",
-            "UPDATE audit SET to_block = $2 - 1 WHERE chain_id = $1 AND to_block >= $2",
-            "DELETE FROM unproved_block WHERE chain_id = $1 AND block_number >= $2",
-        ] {
-            sqlx::query(statement)
-                .bind($chain.0.cast_signed())
-                .bind($to.number.cast_signed())
-                .execute(&mut *$tx)
-                .await?;
-        }
-    }};
+/// Takes back what audits said of `to` and of the blocks above it.
+async fn unverify(tx: &mut Tx<'_>, chain: ChainId, to: BlockRef) -> Result<(), TxError> {
+    for statement in [
+        "DELETE FROM audit WHERE chain_id = $1 AND from_block >= $2",
+        "UPDATE audit SET to_block = $2 - 1 WHERE chain_id = $1 AND to_block >= $2",
+        "DELETE FROM unproved_block WHERE chain_id = $1 AND block_number >= $2",
+    ] {
+        tx.query(statement).bind(chain.0.cast_signed()).bind(to.number.cast_signed()).execute().await?;
+    }
+    Ok(())
 }
 
 impl Store {
@@ -122,12 +118,12 @@ impl Store {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "set_halted", |tx, D| {
-            sqlx::query("UPDATE chain SET halted = $2, updated_at = $3 WHERE chain_id = $1")
+        tx!(self, "set_halted", |tx| {
+            tx.query("UPDATE chain SET halted = $2, updated_at = $3 WHERE chain_id = $1")
                 .bind(chain.0.cast_signed())
                 .bind(reason)
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -155,30 +151,31 @@ impl Store {
         for orphan in &orphans {
             news.orphaned(name, orphan);
         }
-        tx!(self, "rewind_chain", |tx, D| {
+        tx!(self, "rewind_chain", |tx| {
             let statement = "UPDATE chain SET tip_number = $2, tip_hash = $3, halted = NULL, updated_at = $4,
                     safe_number = CASE WHEN safe_number > $2 THEN $2 ELSE safe_number END,
                     finalized_number = CASE WHEN finalized_number > $2 THEN $2 ELSE finalized_number END,
                     finalized_told = CASE WHEN finalized_told > $2 THEN $2 ELSE finalized_told END
                 WHERE chain_id = $1 AND tip_hash = $5";
-            let moved = sqlx::query(statement)
+            let moved = tx
+                .query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(to.number.cast_signed())
                 .bind(to.hash.to_vec())
                 .bind(now.as_millisecond())
                 .bind(tip.hash.to_vec())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
-            if moved.rows_affected() != 1 {
+            if moved != 1 {
                 return Err(
                     StoreError::Fenced(format!("the tip of chain {name} is not {tip} any more")).into()
                 );
             }
-            orphan_above!(tx, D, chain, to.number, above);
-            let unread = replace_at!(tx, chain, to, orphans.len() - above);
-            lower_contracts!(tx, D, chain, to.number + 1, unread);
-            unverify!(tx, chain, to);
-            tell!(tx, D, name, news, now);
+            orphan_above(tx, chain, to.number, above).await?;
+            let unread = replace_at(tx, chain, to, orphans.len() - above).await?;
+            lower_contracts(tx, chain, to.number + 1, unread).await?;
+            unverify(tx, chain, to).await?;
+            insert_news(tx, name, &news, now).await?;
             Ok(Committed { seen: 0, orphaned: orphans.len() as u64 })
         })
     }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{
-    Store, StoreError,
-    db::{Db, tx},
-};
+use crate::{Store, StoreError, db::Db, tx::tx};
 
 const TERM: Duration = Duration::from_secs(30);
 
@@ -24,9 +21,9 @@ async fn full(store: &Store) -> anyhow::Result<()> {
 }
 
 async fn large_write(store: &Store) -> Result<(), StoreError> {
-    tx!(store, "large_write", |tx, D| {
+    tx!(store, "large_write", |tx| {
         let statement = "INSERT INTO lease (name, owner, expires) VALUES (hex(zeroblob(100000)), 'x', $1)";
-        sqlx::query(statement).bind(0_i64).execute(&mut *tx).await?;
+        tx.query(statement).bind(0_i64).execute().await?;
         Ok(())
     })
 }

@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{ChainId, ContractName};
 
-use crate::{
-    ContractCursor, Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    db::{sql, tx},
-};
+use crate::{ContractCursor, Store, StoreError, bulk::Bulk, tx::tx};
 
 /// A contract as the store has it: the cursor, and since which block the chain is read without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,13 +96,11 @@ impl Store {
         wanted: &[ContractCursor],
         tip: u64,
     ) -> Result<Vec<ContractCursor>, StoreError> {
-        let settled = tx!(self, "settle_contracts", |tx, D| {
-            let statement = sql::<D>(
+        let settled = tx!(self, "settle_contracts", |tx| {
+            let statement =
                 "SELECT name, start_block, next_block, live_from, fingerprint, absent_from FROM contract
-                 WHERE chain_id = $1 ORDER BY name {lock}",
-            );
-            let rows: Vec<Row> =
-                sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(&mut *tx).await?;
+                 WHERE chain_id = $1 ORDER BY name {lock}";
+            let rows: Vec<Row> = tx.query(statement).bind(chain.0.cast_signed()).fetch_all().await?;
             let mut known = BTreeMap::new();
             for row in rows {
                 let row = from_row(row)?;
@@ -120,8 +114,7 @@ impl Store {
                 let tail = "ON CONFLICT (chain_id, name) DO UPDATE SET start_block = excluded.start_block,
                     next_block = excluded.next_block, live_from = excluded.live_from,
                     fingerprint = excluded.fingerprint, absent_from = excluded.absent_from";
-                let statement = <D as BulkDialect>::insert(&bulk, "contract", tail);
-                <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?;
+                tx.insert("contract", &bulk, tail).execute().await?;
             }
             Ok(settled)
         })?;

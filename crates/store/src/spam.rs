@@ -2,13 +2,13 @@
 //! transfer is, nor what looks like spam.
 
 use alloy_primitives::Address;
-use domain::{WatchId, spam::slot};
-use sqlx::{AssertSqlSafe, FromRow};
+use domain::{Suspicion, WatchId, spam::slot};
 
 use crate::{
     NewHit, Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    db::read,
+    bulk::Bulk,
+    error::TxError,
+    tx::{Tx, read},
 };
 
 /// Rows of `known_party` for what these hits introduce. The order of the key is the order in which rows are locked.
@@ -28,42 +28,32 @@ pub(crate) fn party_bulk(hits: &[&NewHit]) -> Option<Bulk> {
 }
 
 /// Keeps whom these hits introduce, where nobody has the slot yet: who came first stays, so that nobody displaces a friend.
-macro_rules! introduce_parties {
-    ($tx:ident, $D:ident, $hits:expr) => {{
-        use $crate::bulk::BulkDialect;
-        if let Some(bulk) = $crate::spam::party_bulk($hits) {
-            let tail = "ON CONFLICT (watch_id, slot) DO NOTHING";
-            let statement = <$D as BulkDialect>::insert(&bulk, "known_party", tail);
-            <$D as BulkDialect>::bind(bulk, statement).execute(&mut *$tx).await?;
-        }
-    }};
+pub(crate) async fn introduce_parties(tx: &mut Tx<'_>, hits: &[&NewHit]) -> Result<(), TxError> {
+    if let Some(bulk) = party_bulk(hits) {
+        tx.insert("known_party", &bulk, "ON CONFLICT (watch_id, slot) DO NOTHING").execute().await?;
+    }
+    Ok(())
 }
-pub(crate) use introduce_parties;
 
-/// Ends what its watch does not tell, in the transaction that found it: nobody sees it open.
-macro_rules! drop_hits {
-    ($tx:ident, $D:ident, $hits:expr) => {{
-        use $crate::db::{Dialect, sql};
-        for suspicion in domain::Suspicion::ALL {
-            let dropped = $hits.iter().filter(|hit| hit.dropped && hit.suspicion == Some(suspicion));
-            let ids: Vec<_> = dropped.map(|hit| hit.id.0).collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let statement = sql::<$D>(
-                "UPDATE hit SET state = 'suppressed', reason = $2, suspicion = $3
-                 WHERE id {uuids:1} AND state IN ('waiting', 'pending')",
-            );
-            sqlx::query(statement)
-                .bind(<$D as Dialect>::uuids(ids.into_iter()))
-                .bind(format!("it looks like spam: {}", suspicion.in_words()))
-                .bind(suspicion.as_str())
-                .execute(&mut *$tx)
-                .await?;
+/// Ends the hits that their watch drops, in the transaction that found them: nobody sees them open.
+pub(crate) async fn drop_hits(tx: &mut Tx<'_>, hits: &[&NewHit]) -> Result<(), TxError> {
+    for suspicion in Suspicion::ALL {
+        let dropped = hits.iter().filter(|hit| hit.dropped && hit.suspicion == Some(suspicion));
+        let ids: Vec<_> = dropped.map(|hit| hit.id.0).collect();
+        if ids.is_empty() {
+            continue;
         }
-    }};
+        let statement = "UPDATE hit SET state = 'suppressed', reason = $2, suspicion = $3
+             WHERE id {uuids:1} AND state IN ('waiting', 'pending')";
+        tx.query(statement)
+            .uuids(ids)
+            .bind(format!("it looks like spam: {}", suspicion.in_words()))
+            .bind(suspicion.as_str())
+            .execute()
+            .await?;
+    }
+    Ok(())
 }
-pub(crate) use drop_hits;
 
 impl Store {
     /// Of these watches and addresses: whom the watch knows that has the address's slot, if anybody.
@@ -80,17 +70,13 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<(String, Vec<u8>)> = read!(self, "known_parties", |db, D| {
+        let rows: Vec<(String, Vec<u8>)> = read!(self, "known_parties", |db| {
             let bulk = Bulk::new()
                 .texts("watch_id", keys.iter().map(|(watch, _)| *watch))
                 .numbers("slot", keys.iter().map(|(_, slot)| i64::from(*slot)));
-            let statement = format!(
-                "SELECT p.watch_id, p.address FROM ({}) k
-                 JOIN known_party p ON p.watch_id = k.watch_id AND p.slot = k.slot",
-                <D as BulkDialect>::select(&bulk)
-            );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
-            Ok(rows.iter().map(FromRow::from_row).collect::<Result<_, _>>()?)
+            let statement = "SELECT p.watch_id, p.address FROM ({rows}) k
+                 JOIN known_party p ON p.watch_id = k.watch_id AND p.slot = k.slot";
+            Ok(db.query_rows(statement, &bulk).fetch_all().await?)
         })?;
         let known = rows.into_iter().map(|(watch, address)| {
             let watch = watch.parse().map_err(|error| StoreError::corrupt("known_party", error))?;

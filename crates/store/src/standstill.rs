@@ -7,8 +7,8 @@ use sqlx::FromRow;
 
 use crate::{
     AuditMethod, Store, StoreError,
-    db::{read, tx},
     event::number,
+    tx::{read, tx},
 };
 
 /// So many unproved blocks of a chain are kept, the newest.
@@ -95,18 +95,18 @@ impl Store {
         (block, reason): (u64, &str),
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_standstill", |tx, D| {
+        tx!(self, "note_standstill", |tx| {
             let statement = "INSERT INTO standstill (chain_id, part, block_number, reason, since, updated_at)
                 VALUES ($1, $2, $3, $4, $5, $5)
                 ON CONFLICT (chain_id, part) DO UPDATE SET block_number = excluded.block_number,
                     reason = excluded.reason, updated_at = excluded.updated_at";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(part.number())
                 .bind(number(block))
                 .bind(clean(reason))
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -117,9 +117,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn clear_standstill(&self, chain: ChainId, part: Part) -> Result<(), StoreError> {
-        tx!(self, "clear_standstill", |tx, D| {
+        tx!(self, "clear_standstill", |tx| {
             let statement = "DELETE FROM standstill WHERE chain_id = $1 AND part = $2";
-            sqlx::query(statement).bind(chain.0.cast_signed()).bind(part.number()).execute(&mut *tx).await?;
+            tx.query(statement).bind(chain.0.cast_signed()).bind(part.number()).execute().await?;
             Ok(())
         })
     }
@@ -129,10 +129,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn standstills(&self, chain: ChainId) -> Result<Vec<Standstill>, StoreError> {
-        let rows: Vec<StandstillRow> = read!(self, "standstills", |db, D| {
+        let rows: Vec<StandstillRow> = read!(self, "standstills", |db| {
             let statement =
                 "SELECT part, block_number, reason, since FROM standstill WHERE chain_id = $1 ORDER BY part";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         let read = |row: StandstillRow| {
             Ok(Standstill {
@@ -158,13 +158,13 @@ impl Store {
         blocks: &[Unproved],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_unproved", |tx, D| {
+        tx!(self, "note_unproved", |tx| {
             let statement = "DELETE FROM unproved_block WHERE chain_id = $1 AND block_number >= $2 AND block_number <= $3";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(number(from))
                 .bind(number(to))
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             for block in blocks {
                 let statement =
@@ -172,24 +172,20 @@ impl Store {
                     VALUES ($1, $2, $3, $4, $5)
                     ON CONFLICT (chain_id, block_number) DO UPDATE SET reason = excluded.reason,
                         method = excluded.method, audited_at = excluded.audited_at";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(chain.0.cast_signed())
                     .bind(number(block.block))
                     .bind(clean(&block.reason))
                     .bind(block.method.map(AuditMethod::number))
                     .bind(now.as_millisecond())
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             if !blocks.is_empty() {
                 let statement = "DELETE FROM unproved_block WHERE chain_id = $1 AND block_number < (
                         SELECT min(block_number) FROM (SELECT block_number FROM unproved_block WHERE chain_id = $1
                             ORDER BY block_number DESC LIMIT $2) newest)";
-                sqlx::query(statement)
-                    .bind(chain.0.cast_signed())
-                    .bind(number(UNPROVED_MAX))
-                    .execute(&mut *tx)
-                    .await?;
+                tx.query(statement).bind(chain.0.cast_signed()).bind(number(UNPROVED_MAX)).execute().await?;
             }
             Ok(())
         })
@@ -200,10 +196,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn unproved(&self, chain: ChainId) -> Result<Vec<Unproved>, StoreError> {
-        let rows: Vec<UnprovedRow> = read!(self, "unproved", |db, D| {
+        let rows: Vec<UnprovedRow> = read!(self, "unproved", |db| {
             let statement = "SELECT block_number, reason, method FROM unproved_block WHERE chain_id = $1
                 ORDER BY block_number DESC";
-            Ok(sqlx::query_as(statement).bind(chain.0.cast_signed()).fetch_all(db).await?)
+            Ok(db.query(statement).bind(chain.0.cast_signed()).fetch_all().await?)
         })?;
         let read = |row: UnprovedRow| {
             Ok(Unproved {

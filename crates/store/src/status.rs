@@ -3,10 +3,7 @@
 use domain::{ChainId, DeliveryId, HitId, NotificationId};
 use jiff::Timestamp;
 
-use crate::{
-    EventKey, Store, StoreError,
-    db::{Dialect, read, sql},
-};
+use crate::{EventKey, Store, StoreError, tx::read};
 
 /// Figures of the notification half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,7 +76,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        let row: (i64, i64, i64, i64, i64, i64, i64) = read!(self, "counts", |db, D| {
+        let row: (i64, i64, i64, i64, i64, i64, i64) = read!(self, "counts", |db| {
             let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox),
                 (SELECT count(*) FROM unmatched) + (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM unmatched_block),
                 (SELECT count(*) FROM hit WHERE state = 'waiting'),
@@ -87,7 +84,7 @@ impl Store {
                 (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'queued'),
                 (SELECT count(*) FROM delivery WHERE state IN ('queued', 'scheduled') AND state = 'scheduled'),
                 (SELECT count(*) FROM delivery WHERE state = 'dead')";
-            Ok(sqlx::query_as(statement).fetch_one(db).await?)
+            Ok(db.query(statement).fetch_one().await?)
         })?;
         let (outbox, unmatched, waiting, pending, queued, scheduled, dead) = row;
         Ok(Counts {
@@ -116,8 +113,8 @@ impl Store {
         settle_blocks: u64,
         (later, apart): (Timestamp, &Apart),
     ) -> Result<ChainCounts, StoreError> {
-        let row: (i64, i64, i64, i64) = read!(self, "work_left", |db, D| {
-            let statement = sql::<D>("SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox
+        let row: (i64, i64, i64, i64) = read!(self, "work_left", |db| {
+            let statement = "SELECT (SELECT CAST(coalesce(sum(messages), 0) AS bigint) FROM outbox
                     WHERE (lane = $3 OR lane = $4) AND NOT (id {numbers:7})),
                 (SELECT count(*) FROM unmatched WHERE chain_id = $1 AND block_number <= $2)
                     + (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM unmatched_block
@@ -130,19 +127,20 @@ impl Store {
                     WHERE d.state IN ('queued', 'scheduled') AND n.chain_id = $1
                         AND NOT (d.id {uuids:9}) AND NOT (coalesce(n.corrects, n.id) {uuids:10})
                         AND NOT EXISTS (SELECT 1 FROM hit h WHERE h.notification_id = coalesce(n.corrects, n.id)
-                            AND h.state = 'notified' AND h.believed AND h.gone_since > $2 - $5))");
-            Ok(sqlx::query_as(statement)
+                            AND h.state = 'notified' AND h.believed AND h.gone_since > $2 - $5))";
+            Ok(db
+                .query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
                 .bind(lane)
                 .bind(crate::outbox::NOTIFY_LANE)
                 .bind(i64::try_from(settle_blocks).unwrap_or(i64::MAX))
                 .bind(later.as_millisecond())
-                .bind(<D as Dialect>::numbers(apart.messages.iter().copied()))
-                .bind(<D as Dialect>::uuids(apart.hits.iter().map(|id| id.0)))
-                .bind(<D as Dialect>::uuids(apart.deliveries.iter().map(|id| id.0)))
-                .bind(<D as Dialect>::uuids(apart.notifications.iter().map(|id| id.0)))
-                .fetch_one(db)
+                .numbers(apart.messages.iter().copied())
+                .uuids(apart.hits.iter().map(|id| id.0))
+                .uuids(apart.deliveries.iter().map(|id| id.0))
+                .uuids(apart.notifications.iter().map(|id| id.0))
+                .fetch_one()
                 .await?)
         })?;
         let (outbox, mut unmatched, hits, deliveries) = row;
@@ -168,10 +166,10 @@ impl Store {
         &self,
         watch: Option<&domain::WatchId>,
     ) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
-        let rows: Vec<(String, i64)> = read!(self, "hits_by_state", |db, D| {
+        let rows: Vec<(String, i64)> = read!(self, "hits_by_state", |db| {
             let statement =
                 "SELECT state, count(*) FROM hit WHERE watch_id = coalesce($1, watch_id) GROUP BY state";
-            Ok(sqlx::query_as(statement).bind(watch.map(domain::WatchId::as_str)).fetch_all(db).await?)
+            Ok(db.query(statement).bind(watch.map(domain::WatchId::as_str)).fetch_all().await?)
         })?;
         Ok(rows.into_iter().map(|(state, count)| (state, count.cast_unsigned())).collect())
     }

@@ -2,7 +2,10 @@
 
 use sqlx::AssertSqlSafe;
 
-use crate::{Store, StoreError, db::tx};
+use crate::{
+    Store, StoreError,
+    tx::{Tx, tx},
+};
 
 /// Runs a statement of a test's own, which breaks or mends what is stored, and says how many rows it changed.
 ///
@@ -10,8 +13,12 @@ use crate::{Store, StoreError, db::tx};
 /// See [`StoreError`].
 #[doc(hidden)]
 pub async fn tamper(store: &Store, statement: &str) -> Result<u64, StoreError> {
-    tx!(store, "tamper", |tx, D| {
-        Ok(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await?.rows_affected())
+    tx!(store, "tamper", |tx| {
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
+        Ok(match tx {
+            Tx::Postgres(held) => statement.execute(held.connection()).await?.rows_affected(),
+            Tx::Sqlite(held) => statement.execute(held.connection()).await?.rows_affected(),
+        })
     })
 }
 

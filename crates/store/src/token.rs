@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
+    tx::{read, tx},
 };
 
 /// A token's own name, symbol and decimals; `None` where it gave no usable answer.
@@ -53,13 +53,14 @@ impl Store {
         chain: ChainId,
         address: Address,
     ) -> Result<Option<KnownToken>, StoreError> {
-        let row: Option<Row> = read!(self, "token", |db, D| {
+        let row: Option<Row> = read!(self, "token", |db| {
             let statement = "SELECT name, symbol, decimals, hides, asked_at, misses FROM token
                 WHERE chain_id = $1 AND address = $2";
-            Ok(sqlx::query_as(statement)
+            Ok(db
+                .query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(address.to_vec())
-                .fetch_optional(db)
+                .fetch_optional()
                 .await?)
         })?;
         row.map(|(name, symbol, decimals, hides, asked_at, misses)| {
@@ -99,7 +100,7 @@ impl Store {
         address: Address,
         known: &KnownToken,
     ) -> Result<(), StoreError> {
-        tx!(self, "note_token", |tx, D| {
+        tx!(self, "note_token", |tx| {
             let statement =
                 "INSERT INTO token (chain_id, address, name, symbol, decimals, asked_at, hides, misses)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -107,7 +108,7 @@ impl Store {
                     symbol = coalesce(excluded.symbol, token.symbol),
                     decimals = coalesce(excluded.decimals, token.decimals), asked_at = excluded.asked_at,
                     hides = excluded.hides, misses = excluded.misses";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(chain.0.cast_signed())
                 .bind(address.to_vec())
                 .bind(&known.facts.name)
@@ -116,7 +117,7 @@ impl Store {
                 .bind(known.asked_at.as_millisecond())
                 .bind(known.facts.hides)
                 .bind(i32::try_from(known.misses).unwrap_or(i32::MAX))
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    db::{Db, read, tx},
+    db::Db,
     fault,
+    tx::{read, tx},
 };
 
 const QUERY: &str = "trial";
@@ -42,20 +43,20 @@ impl Store {
         let owner: String = (0..OWNER_PARTS).map(|_| Uuid::new_v4().simple().to_string()).collect();
         let expires = now.saturating_add(SignedDuration::try_from(TERM).unwrap_or(SignedDuration::MAX));
         let expires = expires.unwrap_or(Timestamp::MAX).as_millisecond();
-        tx!(self, "trial", |tx, D| {
-            sqlx::query("INSERT INTO lease (name, owner, expires, since) VALUES ($1, $2, $3, $4)")
+        tx!(self, "trial", |tx| {
+            tx.query("INSERT INTO lease (name, owner, expires, since) VALUES ($1, $2, $3, $4)")
                 .bind(&name)
                 .bind(&owner)
                 .bind(expires)
                 .bind(now.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })?;
         let checkpoint = self.checkpoint().await;
-        let found = read!(self, "trial", |db, D| {
+        let found = read!(self, "trial", |db| {
             let statement = "SELECT owner FROM lease WHERE name = $1";
-            Ok(sqlx::query_scalar::<_, String>(statement).bind(&name).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(&name).optional_scalar::<String>().await?)
         });
         let removed = self.forget_trials(&name, now).await;
         checkpoint?;
@@ -68,10 +69,10 @@ impl Store {
     }
 
     async fn forget_trials(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
-        tx!(self, "trial", |tx, D| {
+        tx!(self, "trial", |tx| {
             let statement = "DELETE FROM lease WHERE name = $1
                 OR (name >= 'doctor:' AND name < 'doctor;' AND expires < $2)";
-            sqlx::query(statement).bind(name).bind(now.as_millisecond()).execute(&mut *tx).await?;
+            tx.query(statement).bind(name).bind(now.as_millisecond()).execute().await?;
             Ok(())
         })
     }

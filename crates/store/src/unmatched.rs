@@ -9,15 +9,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::{BlockRef, ChainId};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::{
     Store, StoreError,
     block_news::BlockNews,
-    bulk::{Bulk, BulkDialect},
+    bulk::Bulk,
     chain::hash32,
-    db::{read, sql, tx},
+    error::TxError,
     event::{EventKey, StoredEvent, key_bulk, version},
+    tx::{Tx, read, tx},
 };
 
 /// A block whose row is there still: more of its events are unmatched now.
@@ -86,36 +86,24 @@ pub(crate) fn rest(rows: &[BlockRow], seen: &[EventKey]) -> Result<Option<Bulk>,
     Ok(Some(bulk))
 }
 
-/// Takes events out of the ledger as they were seen; one that changed meanwhile stays.
-macro_rules! forget {
-    ($tx:ident, $D:ident, $seen:expr) => {{
-        use $crate::{bulk::BulkDialect as _, event, unmatched};
-        let keys: Vec<_> = $seen.iter().map(|seen| event::EventKey::of(&seen.event)).collect();
-        let bulk = unmatched::blocks_of(&keys);
-        let statement = format!(
-            "DELETE FROM unmatched_block WHERE (chain_id, block_number, block_hash) IN ({})
-             RETURNING chain_id, block_number, block_hash, since, log_indexes",
-            $D::select(&bulk)
-        );
-        let rows = $D::bind(bulk, sqlx::AssertSqlSafe(statement)).fetch_all(&mut *$tx).await?;
-        let rows: Vec<unmatched::BlockRow> =
-            rows.iter().map(sqlx::FromRow::from_row).collect::<Result<_, _>>()?;
-        if let Some(bulk) = unmatched::rest(&rows, &keys)? {
-            // A row that is there already is of a later change.
-            let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
-            let statement = $D::insert(&bulk, "unmatched", tail);
-            $D::bind(bulk, statement).execute(&mut *$tx).await?;
-        }
-        // After the blocks' rows: what another matching left of them is seen by this statement.
-        let bulk = event::key_bulk(&keys).numbers("version", $seen.iter().map(event::StoredEvent::version));
-        let statement = format!(
-            "DELETE FROM unmatched WHERE (chain_id, block_number, log_index, block_hash, version) IN ({})",
-            $D::select(&bulk)
-        );
-        $D::bind(bulk, sqlx::AssertSqlSafe(statement)).execute(&mut *$tx).await?;
-    }};
+/// Takes events out of the backlog as they were seen; one that changed meanwhile stays.
+pub(crate) async fn take_out(tx: &mut Tx<'_>, seen: &[StoredEvent]) -> Result<(), TxError> {
+    let keys: Vec<_> = seen.iter().map(|seen| EventKey::of(&seen.event)).collect();
+    let statement = "DELETE FROM unmatched_block WHERE (chain_id, block_number, block_hash) IN ({rows})
+         RETURNING chain_id, block_number, block_hash, since, log_indexes";
+    let rows: Vec<BlockRow> = tx.query_rows(statement, &blocks_of(&keys)).fetch_all().await?;
+    if let Some(bulk) = rest(&rows, &keys)? {
+        // A row that is there already is of a later change.
+        let tail = "ON CONFLICT (chain_id, block_number, log_index, block_hash) DO NOTHING";
+        tx.insert("unmatched", &bulk, tail).execute().await?;
+    }
+    // After the blocks' rows: what another matching left of them is seen by this statement.
+    let bulk = key_bulk(&keys).numbers("version", seen.iter().map(StoredEvent::version));
+    let statement =
+        "DELETE FROM unmatched WHERE (chain_id, block_number, log_index, block_hash, version) IN ({rows})";
+    tx.query_rows(statement, &bulk).execute().await?;
+    Ok(())
 }
-pub(crate) use forget;
 
 type Row = (i64, i64, i64, Vec<u8>, i64);
 
@@ -131,14 +119,14 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn unmatched(&self, before: Timestamp, limit: u32) -> Result<Vec<EventKey>, StoreError> {
-        let (rows, blocks): (Vec<Row>, Vec<BlockRow>) = read!(self, "unmatched", |db, D| {
+        let (rows, blocks): (Vec<Row>, Vec<BlockRow>) = read!(self, "unmatched", |db| {
             let single = "SELECT chain_id, block_number, log_index, block_hash, since FROM unmatched
                  WHERE since < $1 ORDER BY since LIMIT $2";
             let whole = "SELECT chain_id, block_number, block_hash, since, log_indexes FROM unmatched_block
                  WHERE since < $1 ORDER BY since, block_number LIMIT $2";
             let (before, limit) = (before.as_millisecond(), i64::from(limit));
-            let rows = sqlx::query_as(sql::<D>(single)).bind(before).bind(limit).fetch_all(&mut *db).await?;
-            let blocks = sqlx::query_as(sql::<D>(whole)).bind(before).bind(limit).fetch_all(db).await?;
+            let rows = db.query(single).bind(before).bind(limit).fetch_all().await?;
+            let blocks = db.query(whole).bind(before).bind(limit).fetch_all().await?;
             Ok((rows, blocks))
         })?;
         let mut since: HashMap<EventKey, i64> = HashMap::new();
@@ -162,23 +150,16 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn ledger_unmatched(&self, keys: &[EventKey]) -> Result<HashSet<EventKey>, StoreError> {
-        let (rows, blocks): (Vec<Row>, Vec<BlockRow>) = read!(self, "ledger_unmatched", |db, D| {
+        let (rows, blocks): (Vec<Row>, Vec<BlockRow>) = read!(self, "ledger_unmatched", |db| {
             let bulk = key_bulk(keys);
-            let statement = format!(
-                "SELECT chain_id, block_number, log_index, block_hash, since FROM unmatched
-                 WHERE (chain_id, block_number, log_index, block_hash) IN ({})",
-                <D as BulkDialect>::select(&bulk)
-            );
-            let rows = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(&mut *db).await?;
+            let statement = "SELECT chain_id, block_number, log_index, block_hash, since FROM unmatched
+                 WHERE (chain_id, block_number, log_index, block_hash) IN ({rows})";
+            let rows = db.query_rows(statement, &bulk).fetch_all().await?;
             let bulk = blocks_of(keys);
-            let statement = format!(
+            let statement =
                 "SELECT chain_id, block_number, block_hash, since, log_indexes FROM unmatched_block
-                 WHERE (chain_id, block_number, block_hash) IN ({})",
-                <D as BulkDialect>::select(&bulk)
-            );
-            let blocks = <D as BulkDialect>::bind(bulk, AssertSqlSafe(statement)).fetch_all(db).await?;
-            let rows = rows.iter().map(FromRow::from_row).collect::<Result<_, _>>()?;
-            Ok((rows, blocks.iter().map(FromRow::from_row).collect::<Result<_, _>>()?))
+                 WHERE (chain_id, block_number, block_hash) IN ({rows})";
+            Ok((rows, db.query_rows(statement, &bulk).fetch_all().await?))
         })?;
         let wanted: HashSet<_> = keys.iter().copied().collect();
         let mut found = HashSet::new();
@@ -199,8 +180,8 @@ impl Store {
         if seen.is_empty() {
             return Ok(());
         }
-        tx!(self, "mark_matched", |tx, D| {
-            forget!(tx, D, seen);
+        tx!(self, "mark_matched", |tx| {
+            take_out(tx, seen).await?;
             Ok(())
         })
     }

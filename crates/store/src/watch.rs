@@ -4,7 +4,7 @@ use domain::{RecipientId, Watch, WatchId};
 
 use crate::{
     Store, StoreError,
-    db::{read, tx},
+    tx::{read, tx},
 };
 
 /// One edit, as matching learns of it.
@@ -54,10 +54,10 @@ impl Store {
             definitions
                 .push(serde_json::to_string(watch).map_err(|error| StoreError::corrupt("watch", error))?);
         }
-        tx!(self, "put_watches", |tx, D| {
+        tx!(self, "put_watches", |tx| {
             // The counter's row lock makes revisions appear in the order in which they commit.
             let statement = "UPDATE counter SET value = value + 1 WHERE name = 'watch' RETURNING value";
-            let revision: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
+            let revision: i64 = tx.query(statement).scalar().await?;
             for (watch, definition) in watches.iter().zip(&definitions) {
                 let statement = "INSERT INTO watch (id, recipient_id, definition, from_file, revision)
                     VALUES ($1, $2, $3, $4, $5)
@@ -65,13 +65,13 @@ impl Store {
                         definition = excluded.definition, from_file = excluded.from_file,
                         revision = excluded.revision, removed = false
                     WHERE watch.definition <> excluded.definition OR watch.removed";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(watch.id.as_str())
                     .bind(watch.recipient.as_str())
                     .bind(definition)
                     .bind(watch.from_file)
                     .bind(revision)
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -83,20 +83,17 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn remove_watch(&self, id: &WatchId) -> Result<bool, StoreError> {
-        tx!(self, "remove_watch", |tx, D| {
+        tx!(self, "remove_watch", |tx| {
             let statement = "UPDATE counter SET value = value + 1 WHERE name = 'watch' RETURNING value";
-            let revision: i64 = sqlx::query_scalar(statement).fetch_one(&mut *tx).await?;
-            let done =
-                sqlx::query("UPDATE watch SET removed = true, revision = $2 WHERE id = $1 AND NOT removed")
-                    .bind(id.as_str())
-                    .bind(revision)
-                    .execute(&mut *tx)
-                    .await?;
-            sqlx::query("DELETE FROM known_party WHERE watch_id = $1")
+            let revision: i64 = tx.query(statement).scalar().await?;
+            let done = tx
+                .query("UPDATE watch SET removed = true, revision = $2 WHERE id = $1 AND NOT removed")
                 .bind(id.as_str())
-                .execute(&mut *tx)
+                .bind(revision)
+                .execute()
                 .await?;
-            Ok(done.rows_affected() > 0)
+            tx.query("DELETE FROM known_party WHERE watch_id = $1").bind(id.as_str()).execute().await?;
+            Ok(done > 0)
         })
     }
 
@@ -105,9 +102,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn watch(&self, id: &WatchId) -> Result<Option<Watch>, StoreError> {
-        let row: Option<Row> = read!(self, "watch", |db, D| {
+        let row: Option<Row> = read!(self, "watch", |db| {
             let statement = "SELECT id, definition, removed, revision FROM watch WHERE id = $1";
-            Ok(sqlx::query_as(statement).bind(id.as_str()).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(id.as_str()).fetch_optional().await?)
         })?;
         Ok(row.map(readable).transpose()?.flatten())
     }
@@ -117,9 +114,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`] when there never was one.
     pub async fn watch_as_it_was(&self, id: &WatchId) -> Result<Watch, StoreError> {
-        let definition: Option<String> = read!(self, "watch_as_it_was", |db, D| {
+        let definition: Option<String> = read!(self, "watch_as_it_was", |db| {
             let statement = "SELECT definition FROM watch WHERE id = $1";
-            Ok(sqlx::query_scalar(statement).bind(id.as_str()).fetch_optional(db).await?)
+            Ok(db.query(statement).bind(id.as_str()).optional_scalar().await?)
         })?;
         let definition =
             definition.ok_or_else(|| StoreError::corrupt("watch", format!("there was never a {id}")))?;
@@ -131,10 +128,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn watches(&self, recipient: Option<&RecipientId>) -> Result<Vec<Watch>, StoreError> {
-        let rows: Vec<Row> = read!(self, "watches", |db, D| {
+        let rows: Vec<Row> = read!(self, "watches", |db| {
             let statement = "SELECT id, definition, removed, revision FROM watch
                 WHERE NOT removed AND recipient_id = coalesce($1, recipient_id) ORDER BY id";
-            Ok(sqlx::query_as(statement).bind(recipient.map(RecipientId::as_str)).fetch_all(db).await?)
+            Ok(db.query(statement).bind(recipient.map(RecipientId::as_str)).fetch_all().await?)
         })?;
         let mut watches = Vec::with_capacity(rows.len());
         for row in rows {
@@ -148,9 +145,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn watch_revision(&self) -> Result<i64, StoreError> {
-        read!(self, "watch_revision", |db, D| {
+        read!(self, "watch_revision", |db| {
             let statement = "SELECT value FROM counter WHERE name = 'watch'";
-            Ok(sqlx::query_scalar(statement).fetch_one(db).await?)
+            Ok(db.query(statement).scalar().await?)
         })
     }
 
@@ -159,9 +156,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn watches_since(&self, revision: i64) -> Result<Vec<WatchChange>, StoreError> {
-        let rows: Vec<Row> = read!(self, "watches_since", |db, D| {
+        let rows: Vec<Row> = read!(self, "watches_since", |db| {
             let statement = "SELECT id, definition, removed, revision FROM watch WHERE revision > $1 ORDER BY revision, id";
-            Ok(sqlx::query_as(statement).bind(revision).fetch_all(db).await?)
+            Ok(db.query(statement).bind(revision).fetch_all().await?)
         })?;
         rows.into_iter().map(from_row).collect()
     }

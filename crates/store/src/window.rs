@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    bulk::{Bulk, BulkDialect},
-    db::{read, sql, tx},
+    bulk::Bulk,
     error::TxError,
+    tx::{read, tx},
 };
 
 impl Store {
@@ -23,28 +23,23 @@ impl Store {
         // Two transactions that lock the same windows lock them in one order.
         let mut adds: Vec<_> = adds.iter().collect();
         adds.sort_by(|one, two| one.key.cmp(&two.key));
-        tx!(self, "window_add", |tx, D| {
+        tx!(self, "window_add", |tx| {
             for add in &adds {
                 type Open = (i64, i64, i64, i64, i64);
                 let now = add.now.as_millisecond();
-                let find = sql::<D>(
-                    "SELECT generation, opened, due, hard_due, count FROM debounce_window
-                     WHERE key = $1 AND claims = 0 {lock}",
-                );
-                let mut open: Option<Open> =
-                    sqlx::query_as(find).bind(add.key.as_str()).fetch_optional(&mut *tx).await?;
+                let find = "SELECT generation, opened, due, hard_due, count FROM debounce_window
+                     WHERE key = $1 AND claims = 0 {lock}";
+                let mut open: Option<Open> = tx.query(find).bind(add.key.as_str()).fetch_optional().await?;
                 if open.is_none() {
                     let statement =
                         "INSERT INTO debounce_window (key, generation, opened, due, hard_due, count)
                         SELECT $1, coalesce(max(generation), 0) + 1, $2, $2, $2, 0
                         FROM debounce_window WHERE key = $1
                         ON CONFLICT DO NOTHING";
-                    sqlx::query(statement).bind(add.key.as_str()).bind(now).execute(&mut *tx).await?;
-                    let find = sql::<D>(
-                        "SELECT generation, opened, due, hard_due, count FROM debounce_window
-                         WHERE key = $1 AND claims = 0 {lock}",
-                    );
-                    open = sqlx::query_as(find).bind(add.key.as_str()).fetch_optional(&mut *tx).await?;
+                    tx.query(statement).bind(add.key.as_str()).bind(now).execute().await?;
+                    let find = "SELECT generation, opened, due, hard_due, count FROM debounce_window
+                         WHERE key = $1 AND claims = 0 {lock}";
+                    open = tx.query(find).bind(add.key.as_str()).fetch_optional().await?;
                 }
                 let Some((generation, opened, due, hard_due, count)) = open else {
                     // Opened and claimed by others in between: the whole transaction runs again.
@@ -55,9 +50,7 @@ impl Store {
                     .numbers("generation", add.hits.iter().map(|_| generation))
                     .uuids("hit_id", add.hits.iter().map(|hit| hit.0));
                 let tail = "ON CONFLICT (key, generation, hit_id) DO NOTHING";
-                let statement = <D as BulkDialect>::insert(&bulk, "debounce_member", tail);
-                let joined =
-                    <D as BulkDialect>::bind(bulk, statement).execute(&mut *tx).await?.rows_affected();
+                let joined = tx.insert("debounce_member", &bulk, tail).execute().await?;
                 let before = (count > 0).then_some(WindowState {
                     opened: time(opened)?,
                     due: time(due)?,
@@ -67,14 +60,14 @@ impl Store {
                 let after = add.rule.join(before, add.now, u32::try_from(joined).unwrap_or(u32::MAX));
                 let statement = "UPDATE debounce_window SET opened = $3, due = $4, hard_due = $5, count = $6
                     WHERE key = $1 AND generation = $2";
-                sqlx::query(statement)
+                tx.query(statement)
                     .bind(add.key.as_str())
                     .bind(generation)
                     .bind(after.opened.as_millisecond())
                     .bind(after.due.as_millisecond())
                     .bind(after.hard_due.as_millisecond())
                     .bind(i64::from(after.count))
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
             }
             Ok(())
@@ -94,21 +87,21 @@ impl Store {
     ) -> Result<Vec<Claim>, StoreError> {
         let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX));
         let until = until.unwrap_or(Timestamp::MAX).as_millisecond();
-        let rows: Vec<(String, i64, i32)> = tx!(self, "window_claim", |tx, D| {
-            let statement = sql::<D>(
+        let rows: Vec<(String, i64, i32)> = tx!(self, "window_claim", |tx| {
+            let statement =
                 "UPDATE debounce_window SET claims = claims + 1, lease_token = $3, lease_until = $4
                  WHERE (key, generation) IN (
                     SELECT key, generation FROM debounce_window
                     WHERE (claims > 0 AND lease_until <= $1) OR (claims = 0 AND due <= $1)
                     ORDER BY claims DESC, due LIMIT $2 {skip locked})
-                 RETURNING key, generation, claims",
-            );
-            Ok(sqlx::query_as(statement)
+                 RETURNING key, generation, claims";
+            Ok(tx
+                .query(statement)
                 .bind(now.as_millisecond())
                 .bind(i64::from(limit))
                 .bind(token)
                 .bind(until)
-                .fetch_all(&mut *tx)
+                .fetch_all()
                 .await?)
         })?;
         Ok(rows
@@ -132,15 +125,16 @@ impl Store {
         after: Option<HitId>,
         limit: u32,
     ) -> Result<Vec<HitId>, StoreError> {
-        let rows: Vec<Uuid> = read!(self, "window_members", |db, D| {
+        let rows: Vec<Uuid> = read!(self, "window_members", |db| {
             let statement = "SELECT hit_id FROM debounce_member
                 WHERE key = $1 AND generation = $2 AND hit_id > $3 ORDER BY hit_id LIMIT $4";
-            Ok(sqlx::query_scalar(statement)
+            Ok(db
+                .query(statement)
                 .bind(claim.key.as_str())
                 .bind(claim.generation.cast_signed())
                 .bind(after.map_or(Uuid::nil(), |hit| hit.0))
                 .bind(i64::from(limit))
-                .fetch_all(db)
+                .scalars()
                 .await?)
         })?;
         Ok(rows.into_iter().map(HitId).collect())
@@ -151,14 +145,14 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn window_ack(&self, claim: &Claim) -> Result<(), StoreError> {
-        tx!(self, "window_ack", |tx, D| {
+        tx!(self, "window_ack", |tx| {
             let statement =
                 "DELETE FROM debounce_window WHERE key = $1 AND generation = $2 AND lease_token = $3";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(claim.key.as_str())
                 .bind(claim.generation.cast_signed())
                 .bind(&claim.token)
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -169,15 +163,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn window_release(&self, claim: &Claim, at: Timestamp) -> Result<(), StoreError> {
-        tx!(self, "window_release", |tx, D| {
+        tx!(self, "window_release", |tx| {
             let statement = "UPDATE debounce_window SET lease_until = $4
                 WHERE key = $1 AND generation = $2 AND lease_token = $3";
-            sqlx::query(statement)
+            tx.query(statement)
                 .bind(claim.key.as_str())
                 .bind(claim.generation.cast_signed())
                 .bind(&claim.token)
                 .bind(at.as_millisecond())
-                .execute(&mut *tx)
+                .execute()
                 .await?;
             Ok(())
         })
@@ -188,10 +182,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn window_outlook(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
-        let (count, due): (i64, Option<i64>) = read!(self, "window_outlook", |db, D| {
+        let (count, due): (i64, Option<i64>) = read!(self, "window_outlook", |db| {
             let statement = "SELECT count(*), min(CASE WHEN claims = 0 THEN due ELSE lease_until END)
                 FROM debounce_window";
-            Ok(sqlx::query_as(statement).fetch_one(db).await?)
+            Ok(db.query(statement).fetch_one().await?)
         })?;
         Ok((count.cast_unsigned(), due.map(time).transpose()?))
     }
@@ -201,8 +195,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn window_clear(&self) -> Result<(), StoreError> {
-        tx!(self, "window_clear", |tx, D| {
-            sqlx::query("DELETE FROM debounce_window").execute(&mut *tx).await?;
+        tx!(self, "window_clear", |tx| {
+            tx.query("DELETE FROM debounce_window").execute().await?;
             Ok(())
         })
     }
