@@ -1,7 +1,5 @@
 //! What a watch would have sent: told beforehand, and sent to nobody.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use alloy_primitives::{Address, U256};
 use anyhow::Context as _;
 use serde_json::{Value as Json, json};
@@ -53,7 +51,7 @@ async fn a_rehearsal_says_what_a_watch_would_have_sent_and_sends_nothing(
     let counts: Vec<_> = samples.iter().map(|sample| sample["count"].clone()).collect();
     assert_eq!(counts, [json!(3), json!(4)], "{bursts}");
     // Both bursts lie before one time of the schedule, at whatever hour this runs.
-    let schedule = format!("schedule = \"0 {} * * *\"", hour_half_a_day_from_now()?);
+    let schedule = format!("schedule = \"0 {} * * *\"", hour_half_a_day_from_now(&stage).await?);
     let day = digest_watch("day", me, "60s").replace("window = \"60s\"", &schedule);
     std::fs::write(&file, day)?;
     let daily = rehearsed(&world, &path, &[]).await?;
@@ -76,10 +74,12 @@ async fn a_rehearsal_says_what_a_watch_would_have_sent_and_sends_nothing(
     Ok(())
 }
 
-/// The hour of the day, in UTC, that is twelve hours from now.
-fn hour_half_a_day_from_now() -> anyhow::Result<u64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    Ok((now / 3_600 + 12) % 24)
+/// The hour of the day, in UTC, that is twelve hours from the newest block.
+async fn hour_half_a_day_from_now(stage: &Stage) -> anyhow::Result<u64> {
+    let block = stage.anvil.rpc::<Json>("eth_getBlockByNumber", json!(["latest", false])).await?;
+    let timestamp = block["timestamp"].as_str().and_then(|hex| hex.strip_prefix("0x"));
+    let seconds = u64::from_str_radix(timestamp.context("a block has a timestamp")?, 16)?;
+    Ok((seconds / 3_600 + 12) % 24)
 }
 
 /// Begins and ends as `of` does.

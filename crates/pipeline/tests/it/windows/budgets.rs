@@ -122,11 +122,13 @@ async fn races(rooms: Rooms) -> anyhow::Result<()> {
 mod racing {
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_several_processes_leads_and_none_overdraws_a_budget_on_sqlite() -> anyhow::Result<()> {
-        super::races(crate::rooms::Rooms::around(crate::world::World::sqlite().await?).await?).await
+        let rooms = crate::rooms::Rooms::around(crate::world::World::sqlite().await?).await?;
+        Box::pin(super::races(rooms)).await
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_several_processes_leads_and_none_overdraws_a_budget_on_postgres() -> anyhow::Result<()> {
-        super::races(crate::rooms::Rooms::around(crate::world::World::postgres().await?).await?).await
+        let rooms = crate::rooms::Rooms::around(crate::world::World::postgres().await?).await?;
+        Box::pin(super::races(rooms)).await
     }
 }
