@@ -1,7 +1,4 @@
-//! The HTTP side: liveness, readiness and metrics.
-//!
-//! Owns routes and status codes. It must not know how a room works: readiness is what the rooms' pulses say. Nothing
-//! here changes the store.
+#![doc = include_str!("../README.md")]
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,8 +1,4 @@
-//! Publish and consume: NATS JetStream, and a broker inside the process with the same semantics.
-//!
-//! At least once, explicit acknowledgement, nak with a delay, a count of deliveries, and a dead-letter subject after
-//! the limit. Owns streams and consumers; must not know what a message means, nor the store. A broker is a pipe: it
-//! may be emptied at any moment, and what must survive is in the store.
+#![doc = include_str!("../README.md")]
 
 mod config;
 mod memory;

@@ -1,7 +1,4 @@
-//! chainbell's binary as a library: command line, configuration, wiring, supervision.
-//!
-//! Owns how the parts are put together, and nothing of what they do. [`wiring`] is the architecture, [`cli`] the
-//! commands, [`config`] every key.
+#![doc = include_str!("../README.md")]
 
 pub mod accounts;
 pub mod chaos;

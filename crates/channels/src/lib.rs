@@ -1,7 +1,4 @@
-//! One file per delivery medium. Owns how a medium speaks, its deadlines and size limits; must not know stores,
-//! schedules or what a notification is about.
-//!
-//! Text that came from a chain is hostile: each channel escapes it for its own medium.
+#![doc = include_str!("../README.md")]
 
 mod guard;
 mod stdout;

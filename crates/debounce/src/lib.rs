@@ -1,8 +1,4 @@
-//! The timer index of open windows: in Redis, or in the store.
-//!
-//! Owns when a window is due and who may close it. It holds identifiers and times only: emptied at any moment, it is
-//! filled again by the sweep over pending hits, and a double claim is stopped by the fence in the store. Must not
-//! know what a hit says.
+#![doc = include_str!("../README.md")]
 
 mod connect;
 mod faults;

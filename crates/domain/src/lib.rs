@@ -1,12 +1,4 @@
-//! The nouns of chainbell, their states and identities, the pure rules, and the traits of the outside.
-//!
-//! Owns what every other crate must agree on. It must know no technology: no async run time, no clock, no IO,
-//! no SQL, no wire client. A rule here is a function of its arguments, so that a reorg, a match or a window
-//! can be tested without a server.
-//!
-//! Words: an *event* is a decoded log, a *message* travels on the broker, a *topic* is an EVM topic, a
-//! *watch* is a person's standing interest, a *hit* is one event that satisfied one watch, a *channel* is a
-//! delivery medium and a *target* a recipient's address on one.
+#![doc = include_str!("../README.md")]
 
 pub mod account;
 pub mod address;

@@ -1,11 +1,4 @@
-//! The rooms of chainbell: ingest, finality, relay, matching, confirm, digest, deliver.
-//!
-//! Owns what happens between a log and a person. A room imports no other room: they hand over by rows in the store,
-//! and ring each other's [`Bell`] so that nobody waits for a poll. A room must not know which broker, timer index,
-//! node or medium serves it; those are traits of `domain`.
-//!
-//! Every room is a struct with `new(deps, config)` and a public `step`, one bounded unit of work that says what it
-//! did. [`room::run`] is the loop around it, the same for all.
+#![doc = include_str!("../README.md")]
 
 pub mod amend;
 mod aside;

@@ -1,4 +1,4 @@
-//! Builders, scripted node, test world; for tests only.
+#![doc = include_str!("../README.md")]
 
 pub mod anvil;
 pub mod certificates;
