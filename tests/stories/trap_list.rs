@@ -73,14 +73,54 @@ fn names_tests_that_are_there(name_of_list: &str) -> anyhow::Result<()> {
         .collect();
     ensure!(rows.len() > 40, "{name_of_list} has {} rows", rows.len());
     for row in rows {
-        let tests = tests_of(row);
-        ensure!(!tests.is_empty(), "no test is named in: {row}");
-        for test in tests {
-            let parts: Vec<_> = test.split("::").collect();
-            let (name, place) = parts.split_last().context("a test has a name")?;
-            let file = file_of(place).with_context(|| format!("{test} is in no module"))?;
-            let source = fs::read_to_string(&file).with_context(|| format!("{test}: {}", file.display()))?;
-            ensure!(has_test(&source, name), "{name_of_list} names {test}, which is not there");
+        ensure!(!tests_of(row).is_empty(), "no test is named in: {row}");
+        names_tests_of_a_row(name_of_list, row)?;
+    }
+    Ok(())
+}
+
+fn names_tests_of_a_row(name_of_list: &str, row: &str) -> anyhow::Result<()> {
+    for test in tests_of(row) {
+        let parts: Vec<_> = test.split("::").collect();
+        let (name, place) = parts.split_last().context("a test has a name")?;
+        let file = file_of(place).with_context(|| format!("{test} is in no module"))?;
+        let source = fs::read_to_string(&file).with_context(|| format!("{test}: {}", file.display()))?;
+        ensure!(has_test(&source, name), "{name_of_list} names {test}, which is not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_pattern_names_a_test_that_is_there_or_says_that_it_has_none() -> anyhow::Result<()> {
+    let list = fs::read_to_string(root().join("docs/PATTERNS.md"))?;
+    let rows: Vec<_> = list.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    ensure!(rows.len() > 20, "{} rows", rows.len());
+    for row in rows {
+        ensure!(row.ends_with("| no test yet |") || !tests_of(row).is_empty(), "no test is named in: {row}");
+        names_tests_of_a_row("docs/PATTERNS.md", row)?;
+    }
+    Ok(())
+}
+
+/// The paths in backticks that begin in one of the repository's folders.
+fn paths_of(text: &str) -> Vec<&str> {
+    let folders = ["crates/", "docs/", "migrations/", "config/", "scripts/", "tests/", "abi/"];
+    let is_path = |quoted: &&str| {
+        folders.iter().any(|folder| quoted.starts_with(folder))
+            && !quoted.contains([' ', '*', '<', '…', '{', ':'])
+    };
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_path).collect()
+}
+
+#[test]
+fn every_path_in_the_documentation_is_there() -> anyhow::Result<()> {
+    let mut pages: BTreeSet<_> =
+        ["README.md", "CONTRIBUTING.md", "migrations/README.md"].map(|page| root().join(page)).into();
+    files(&root().join("docs"), &mut pages)?;
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(page).with_context(|| page.display().to_string())?;
+        for path in paths_of(&text) {
+            ensure!(root().join(path).exists(), "{} names {path}, which is not there", page.display());
         }
     }
     Ok(())
