@@ -35,8 +35,8 @@ async fn main() -> anyhow::Result<()> {
         "{:<12} {:>10} {:>10} {:>14} {:>14}",
         "", "found, s", "closed, s", "resting, MiB", "at most, MiB"
     );
-    measure("SQLite", World::sqlite().await?, hits).await?;
-    measure("PostgreSQL", World::postgres().await?, hits).await
+    Box::pin(measure("SQLite", World::sqlite().await?, hits)).await?;
+    Box::pin(measure("PostgreSQL", World::postgres().await?, hits)).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "what it takes is measured in real time")]
