@@ -224,7 +224,9 @@ impl Stage {
             Fails::Mute => METHODS.iter().for_each(|method| self.mute(method)),
             Fails::MuteForLogs => self.mute("eth_getLogs"),
             Fails::Refuses(code, words) => {
-                METHODS.iter().for_each(|method| node.always(method, Reply::error(code, words)));
+                for method in METHODS {
+                    node.always(method, Reply::error(code, words));
+                }
             }
             Fails::NoLogs => node.always("eth_getLogs", Reply::Result(json!([]))),
             Fails::Forks => node.chain(|chain| {

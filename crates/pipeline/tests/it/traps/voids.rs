@@ -181,8 +181,8 @@ fn ways() -> [Option<Reply>; 4] {
     ]
 }
 
-fn of_void(world: &World, says: &Option<Reply>) {
-    world.node.chain(|chain| chain.of_void.clone_from(says));
+fn of_void(world: &World, says: Option<&Reply>) {
+    world.node.chain(|chain| chain.of_void = says.cloned());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +190,7 @@ async fn a_run_until_a_height_without_a_block_ends_with_the_block_above_it() -> 
     for says in ways() {
         for already_there in [false, true] {
             let world = World::sqlite().await?;
-            of_void(&world, &says);
+            of_void(&world, says.as_ref());
             let mut ingest = world.ingest_with(|config| config.until = Some(13));
             if !already_there {
                 struggle(&mut ingest).await?;
@@ -207,7 +207,7 @@ async fn a_run_until_a_height_without_a_block_ends_with_the_block_above_it() -> 
         }
         // Far behind, what is final is read by range up to there.
         let world = World::sqlite().await?;
-        of_void(&world, &says);
+        of_void(&world, says.as_ref());
         struggle(&mut world.ingest()).await?;
         ring_over(&world, &[0; 40]);
         ring_over(&world, &[200, 0, 0, 0, 0, 0, 0]);
@@ -225,7 +225,7 @@ async fn thousands_of_heights_without_a_block_are_passed_in_steps_that_ask_for_a
 -> anyhow::Result<()> {
     for says in ways() {
         let world = World::sqlite().await?;
-        of_void(&world, &says);
+        of_void(&world, says.as_ref());
         let mut ingest = world.ingest();
         struggle(&mut ingest).await?;
         // Live; then in catching up, where the void is inside what is read by range.
@@ -254,7 +254,7 @@ async fn a_start_and_a_reorg_below_thousands_of_heights_without_a_block_find_the
 -> anyhow::Result<()> {
     for says in ways() {
         let world = World::sqlite().await?;
-        of_void(&world, &says);
+        of_void(&world, says.as_ref());
         world.node.chain(|chain| chain.finalized_depth = Some(100_000));
         ring_over(&world, &[0, 0, 3_000, 0]);
         let mut ingest = world.ingest_with(|config| config.until = Some(1_000));
@@ -277,7 +277,7 @@ async fn heights_that_a_node_refuses_as_having_no_block_are_passed_where_the_lin
 -> anyhow::Result<()> {
     for says in ways() {
         let world = World::sqlite().await?;
-        of_void(&world, &says);
+        of_void(&world, says.as_ref());
         let mut ingest = world.ingest();
         struggle(&mut ingest).await?;
         world.ring(11..=11);
