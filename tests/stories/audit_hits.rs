@@ -10,12 +10,9 @@ use crate::{
     world::{CAP, Stage, World, digest_watch, immediate_watch},
 };
 
-on_both!(
-    the_ledger_of_hits_is_audited_and_an_event_that_nobody_matched_is_named,
-    the_ledger_is_audited_in_the_background_too,
-);
+on_both!(hits_are_audited_and_an_event_that_was_not_matched_is_named, hits_are_audited_in_the_background_too,);
 
-async fn the_ledger_of_hits_is_audited_and_an_event_that_nobody_matched_is_named(
+async fn hits_are_audited_and_an_event_that_was_not_matched_is_named(
     deployment: Deployment,
 ) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
@@ -60,7 +57,7 @@ async fn the_ledger_of_hits_is_audited_and_an_event_that_nobody_matched_is_named
     Ok(())
 }
 
-async fn the_ledger_is_audited_in_the_background_too(deployment: Deployment) -> anyhow::Result<()> {
+async fn hits_are_audited_in_the_background_too(deployment: Deployment) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let to = stage.anvil.account(3);
     let world = World::new(deployment, &stage, &digest_watch("in", to, "300ms")).await?;

@@ -1,4 +1,4 @@
-//! Killed at any time, with the timer index flushed and the streams deleted: nothing lost, nothing twice.
+//! Killed at any time, with the timer index flushed and the streams deleted: nothing is lost, and no message is repeated under another id.
 
 use alloy_primitives::U256;
 use anyhow::Context as _;

@@ -1,4 +1,4 @@
-//! Contracts that change in the file between two runs: what is lacking of their past is read, and nothing twice.
+//! Contracts that change in the file between two runs: what is missing of their past is read once.
 
 use alloy_primitives::{Address, keccak256};
 use testkit::{

@@ -64,7 +64,7 @@ impl Feed {
             filters: wanted,
             out: Outbox { sender, lost: Arc::clone(&lost) },
             head: None,
-            said_polling: false,
+            polling_logged: false,
             quiet: false,
         };
         let task = tokio::spawn(task.run()).abort_handle();
@@ -144,7 +144,7 @@ struct Feeder {
     /// The head that was announced last.
     head: Option<BlockRef>,
     /// Whether it was said that the chain is polled.
-    said_polling: bool,
+    polling_logged: bool,
     /// Whether the last thing that happened was a stall.
     quiet: bool,
 }
@@ -242,7 +242,7 @@ impl Feeder {
             }
         };
         upstream.set_feed(FeedState::Subscribed);
-        self.said_polling = false;
+        self.polling_logged = false;
         tracing::info!(%chain, url, filters = filters.len(), "subscribed to heads and logs");
         // Whatever happened before this moment was announced to nobody.
         self.out.send(Wake::Reconnected);
@@ -344,7 +344,7 @@ impl Feeder {
         let pool = Arc::clone(&self.pool);
         let config = &pool.shared.config;
         let upstream = &pool.upstreams[index];
-        if !std::mem::replace(&mut self.said_polling, true) {
+        if !std::mem::replace(&mut self.polling_logged, true) {
             let (chain, url) = (&config.chain, upstream.endpoint.redacted());
             let every_ms = u64::try_from(config.poll_interval.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%chain, url, every_ms, "no subscriptions: asking for the head instead");

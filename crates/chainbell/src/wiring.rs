@@ -26,13 +26,13 @@ use pipeline::{
     confirm::{Confirm, ConfirmConfig, ConfirmDeps},
     deliver::{Deliver, DeliverConfig, DeliverDeps},
     digest::{Digest, DigestConfig, DigestDeps},
-    factory::Factories,
     finality::{Finality, FinalityConfig},
+    hit_audit::{HitAudit, HitAuditor, HitAuditorConfig},
     ingest::{Ingest, IngestConfig, IngestDeps, Lease},
-    ledger::{HitAudit, HitAuditor, HitAuditorConfig},
     matching::{Matching, MatchingConfig, MatchingDeps},
     notify::Notifier,
     relay::{Relay, RelayConfig},
+    texts::Texts,
     tokens::Tokens,
     watches::Watches,
 };
@@ -168,7 +168,7 @@ impl Parts {
     fn notifier(&self) -> Result<Notifier, Failure> {
         let overrides: Option<PathBuf> =
             self.config.raw.channels.templates.as_ref().map(|t| self.config.folder.join(t));
-        let factories = Factories::new(overrides.as_deref())
+        let texts = Texts::new(overrides.as_deref())
             .map_err(|error| Failure::usage(format!("channels.templates: {error}")))?;
         let clients =
             self.nodes.iter().map(|(id, node)| (*id, Arc::clone(node) as Arc<dyn ChainClient>)).collect();
@@ -176,7 +176,7 @@ impl Parts {
             .renewed_after(self.config.raw.run.token_refresh.0);
         Ok(Notifier::new(
             self.store.clone(),
-            factories,
+            texts,
             tokens,
             Arc::clone(&self.clock),
             self.config.chain_names(),

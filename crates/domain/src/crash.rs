@@ -98,7 +98,7 @@ mod pass {
         },
     };
 
-    /// Where to die, and the how-manieth time.
+    /// Where to die, and at which passing of that point.
     struct Wanted {
         name: String,
         time: u64,

@@ -62,7 +62,7 @@ pub struct DeliverDeps {
     pub channels: Arc<HashMap<&'static str, Arc<dyn Channel>>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// The name of this worker, its alone.
+    /// The name of this worker. No other has it.
     pub owner: String,
 }
 

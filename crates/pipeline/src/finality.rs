@@ -11,7 +11,7 @@ use store::Store;
 use crate::{Bell, Progress, Room, RoomError, aside::first_of};
 
 /// Limits of the telling. Many blocks become final at once, and nobody is in a hurry to hear of it: the first pages are
-/// small, and each goes a breath behind a new block, so that no block has to wait for the store or the broker behind
+/// small, and each waits `pause` after a new block, so that no block has to wait for the store or the broker behind
 /// them. What they do not get through is told at full speed.
 #[derive(Debug, Clone, Copy)]
 pub struct FinalityConfig {
@@ -22,7 +22,7 @@ pub struct FinalityConfig {
     /// How many pages are small before it goes on at full speed.
     pub pages: u32,
     /// How long behind a new block a small page goes: what the block brought is matched then.
-    pub breath: Duration,
+    pub pause: Duration,
     /// How long a small page waits for a new block.
     pub patience: Duration,
     /// How often to look.
@@ -35,7 +35,7 @@ impl Default for FinalityConfig {
             batch: 1_000,
             page: 150,
             pages: 20,
-            breath: Duration::from_millis(20),
+            pause: Duration::from_millis(20),
             patience: Duration::from_secs(1),
             poll: Duration::from_secs(1),
         }
@@ -107,7 +107,7 @@ impl Room for Finality {
         // A block that was committed meanwhile is none to go behind.
         let _ = self.committed.rung().now_or_never();
         tokio::select! {
-            () = self.committed.rung() => self.clock.sleep(self.config.breath).await,
+            () = self.committed.rung() => self.clock.sleep(self.config.pause).await,
             () = self.clock.sleep(self.config.patience) => {}
         }
     }

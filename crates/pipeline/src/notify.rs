@@ -19,7 +19,7 @@ use store::{Bundle, Doubtful, HitRow, Store, StoreError, StoredEvent, TokenRow};
 
 use crate::{
     RoomError,
-    factory::{Amendment, Before, Factories, Gathered, Text, Told, tokens_told},
+    texts::{Amendment, Before, Gathered, Text, Texts, Told, tokens_told},
     tokens::Tokens,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Notifier {
     store: Store,
-    factories: Factories,
+    texts: Texts,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     chains: HashMap<ChainId, ChainName>,
@@ -73,12 +73,12 @@ impl Notifier {
     /// A maker of notifications about `chains`.
     pub fn new(
         store: Store,
-        factories: Factories,
+        texts: Texts,
         tokens: Tokens,
         clock: Arc<dyn Clock>,
         chains: HashMap<ChainId, ChainName>,
     ) -> Self {
-        Self { store, factories, tokens, clock, chains }
+        Self { store, texts, tokens, clock, chains }
     }
 
     /// What tokens say of themselves.
@@ -158,7 +158,7 @@ impl Notifier {
     ) -> Result<Bundle, RoomError> {
         let now = self.clock.now();
         let chain = events.first().map_or(ChainId(0), |stored| stored.event.chain);
-        let wanting = events.iter().filter(|stored| Factories::wants_token(stored));
+        let wanting = events.iter().filter(|stored| Texts::wants_token(stored));
         let mut addresses: HashSet<_> = wanting.map(|stored| stored.event.address).collect();
         addresses.retain(|address| !said.contains_key(address));
         let mut tokens = self.tokens.of(chain, &addresses).await?;
@@ -173,7 +173,7 @@ impl Notifier {
         };
         let chain_name = self.chain_name(chain)?;
         let told = Told { watch, recipient, chain: &chain_name, events, tokens: &tokens };
-        let text = self.factories.render_gathered(&told, &gathered);
+        let text = self.texts.render_gathered(&told, &gathered);
         let text = text.unwrap_or_else(|error| {
             tracing::error!(watch = %watch.id, "{error}; the notification says only how many events there were");
             let title = format!("{}: {}", watch.id, events.len());
@@ -220,7 +220,7 @@ impl Notifier {
         let before = Before::of(&doubtful.last);
         let amendment = Amendment { first: &doubtful.first, before, recipient, chain: &chain };
         let mut notification = if events.is_empty() {
-            let (title, body) = self.factories.retracted(&amendment).unwrap_or_else(|error| {
+            let (title, body) = self.texts.retracted(&amendment).unwrap_or_else(|error| {
                 tracing::error!(watch = %watch.id, "{error}; the plain title is used");
                 (format!("{}: 0", watch.id), String::new())
             });
@@ -237,7 +237,7 @@ impl Notifier {
             let now = self.gather(watch, &audience, told, why, said).await?.notification;
             let text =
                 Text { kind: "", title: now.title.clone(), body: now.body.clone(), facts: now.facts.clone() };
-            let text = self.factories.corrected(&amendment, &text, now.count).unwrap_or(text);
+            let text = self.texts.corrected(&amendment, &text, now.count).unwrap_or(text);
             Notification { title: text.title, body: text.body, window: doubtful.first.window, ..now }
         };
         notification.revision = doubtful.last.revision + 1;

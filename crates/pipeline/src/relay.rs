@@ -55,7 +55,7 @@ pub struct Relay {
 const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
 impl Relay {
-    /// A relay of `lanes` under the name `owner`, which must be its alone. `bell` is rung when a lane has something.
+    /// A relay of `lanes` under the name `owner`, which no other relay has. `bell` is rung when a lane has something.
     pub fn new(
         store: Store,
         publisher: Arc<dyn Publisher>,

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     ChainCommit, Store, StoreError,
+    backlog::{self, MORE_OF_BLOCK},
     bulk::Bulk,
     chain::hash32,
     dialect::Dialect,
@@ -20,7 +21,6 @@ use crate::{
     event::{COLUMNS, EventRow, StoredEvent},
     rows::chain_lane,
     tx::{Tx, read},
-    unmatched::{self, MORE_OF_BLOCK},
 };
 
 /// Events of one block that are told together: which, and what of them.
@@ -91,7 +91,7 @@ pub(crate) async fn insert_block_news(
         let bulk = news_bulk(&chain_lane(commit.name), &news, commit.now);
         tx.insert("outbox", &bulk, "ON CONFLICT (message_id) DO NOTHING").execute().await?;
     }
-    if let Some(bulk) = unmatched::block_bulk(&news, commit.now) {
+    if let Some(bulk) = backlog::block_bulk(&news, commit.now) {
         tx.insert("unmatched_block", &bulk, MORE_OF_BLOCK).execute().await?;
     }
     let mut changed = News::default();

@@ -3,6 +3,7 @@
 
 use crate::{
     ChainCommit, Committed, Store, StoreError,
+    backlog::MORE_OF_BLOCK,
     block_news::{by_block, insert_blocks},
     bulk::Bulk,
     dialect::Dialect,
@@ -10,7 +11,6 @@ use crate::{
     error::TxError,
     rows::{Ids, block_bulk, chain_lane, event_bulk},
     tx::{Call, Tx},
-    unmatched::MORE_OF_BLOCK,
 };
 use domain::message::Lifecycle;
 

@@ -227,7 +227,7 @@ impl News {
         self.unmatched.push((EventKey::of(&orphan.event), version(orphan.turn, false)));
     }
 
-    /// Puts the events that came back into the ledger of unmatched ones, each for itself, and tells nobody.
+    /// Puts the events that came back into the backlog, each for itself, and tells nobody.
     pub(crate) fn back(&mut self, events: &[Event], turns: &Turns) {
         for event in events {
             match turns.get(&(event.block.hash.to_vec(), event.log_index)) {

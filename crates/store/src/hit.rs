@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    backlog::take_out,
     bulk::Bulk,
     chain::hash32,
     digest::{Bundle, insert_bundles},
@@ -20,7 +21,6 @@ use crate::{
     plan::{HitPlan, Settling, settle_plans},
     spam::{drop_hits, introduce_parties},
     tx::{read, tx},
-    unmatched::take_out,
 };
 
 /// A hit that matching found.

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use crate::{
     HitOutcome, HitPlan, PendingHit, Store, StoreError,
+    backlog::take_out,
     bulk::Bulk,
     digest::{canonical_hits, insert_bundles},
     event::StoredEvent,
     hit::{COLUMNS, HitRow, Row, from_row},
     plan::{Settling, settle_plans},
     tx::tx,
-    unmatched::take_out,
 };
 
 // A hit of an orphaned event, and where its event went.

@@ -6,11 +6,11 @@
 //! A statement is written once wherever PostgreSQL and SQLite agree, which they do on `$1` parameters, upserts and
 //! `RETURNING`. Where they differ (lists, bulk rows, row locks) the difference is in the modules `dialect` and `bulk`.
 
-mod account;
 mod ahead;
 mod aside;
 mod attention;
 mod audit;
+mod backlog;
 mod block_news;
 mod bulk;
 mod bulk_sql;
@@ -34,6 +34,7 @@ mod explain;
 mod fault;
 mod finality;
 mod hit;
+mod hit_audit;
 mod hit_ends;
 mod lease;
 mod ledger;
@@ -64,7 +65,6 @@ pub mod testing;
 mod token;
 mod trial;
 mod tx;
-mod unmatched;
 mod watch;
 mod window;
 
@@ -85,8 +85,8 @@ pub use error::StoreError;
 pub use event::{EventKey, EventQuery, StoredEvent};
 pub use finality::Told;
 pub use hit::{HitOutcome, HitRow, NewHit, PendingHit};
+pub use hit_audit::{AuditedHit, AuditedNotification, Holding};
 pub use lease::{Fence, LeaseHolder};
-pub use ledger::{Holding, LedgerHit, LedgerNotification};
 pub use notification::{NotificationQuery, NotificationRow};
 pub use outbox::{LaneDepth, OutboxRow};
 pub use plan::{HitPlan, Lead, Spend};

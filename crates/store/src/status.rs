@@ -147,7 +147,7 @@ impl Store {
         let events = apart.events.iter().filter(|key| key.chain == chain && key.block.number <= up_to);
         let events: Vec<_> = events.copied().collect();
         if unmatched > 0 && !events.is_empty() {
-            let resting = self.ledger_unmatched(&events).await?.len();
+            let resting = self.in_backlog(&events).await?.len();
             unmatched = unmatched.saturating_sub(i64::try_from(resting).unwrap_or(i64::MAX)).max(0);
         }
         Ok(ChainCounts {

@@ -16,7 +16,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{ChainId, Clock};
 use jiff::Timestamp;
-use pipeline::ledger::HitAudit;
+use pipeline::hit_audit::HitAudit;
 use store::Store;
 
 use crate::{commands::audit_hits, config::Config, failure::Failure};

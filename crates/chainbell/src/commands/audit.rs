@@ -26,7 +26,7 @@ use crate::{
     chainbell audit --repair\n  chainbell audit --hits"
 )]
 pub struct Args {
-    /// The ledger of hits instead: whether every event that satisfies a watch has its one hit, in the state that it should
+    /// The states of hits instead: whether every event that satisfies a watch has its one hit, in the state that it should
     #[arg(long, conflicts_with_all = ["to_block", "repair"])]
     hits: bool,
     /// Only this chain, by its name in the configuration

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::Clock;
-use pipeline::ledger::{Difference, HitAudit, HitAuditConfig, HitReport, Kind};
+use pipeline::hit_audit::{Difference, HitAudit, HitAuditConfig, HitReport, Kind};
 use serde_json::{Value as Json, json};
 use store::{Store, StoreClock};
 
@@ -48,8 +48,8 @@ pub async fn run(config: &Arc<Config>, args: &Args) -> Result<(), Failure> {
     }
     match report.counts.values().sum() {
         0_u64 => Ok(()),
-        1 => Err(Failure::world("one difference in the ledger of hits")),
-        several => Err(Failure::world(format!("{several} differences in the ledger of hits"))),
+        1 => Err(Failure::world("one difference in the audit of hits")),
+        several => Err(Failure::world(format!("{several} differences in the audit of hits"))),
     }
 }
 

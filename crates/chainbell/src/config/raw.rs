@@ -161,7 +161,7 @@ pub struct RunSection {
     pub sweep_grace: Span,
     /// After how long without a sign of life another process reads a chain.
     pub lease: Span,
-    /// Whether the ledger of hits is audited in the background.
+    /// Whether the audit of hits is audited in the background.
     pub audit_hits: bool,
     /// After how long tokens are asked for their names and decimals again.
     pub token_refresh: Span,

@@ -22,9 +22,9 @@ use jiff::Timestamp;
 use pipeline::{
     Bell, Room as _,
     digest::{Digest, DigestConfig, DigestDeps},
-    factory::Factories,
     matching::{Matching, MatchingConfig, MatchingDeps},
     notify::Notifier,
+    texts::Texts,
     tokens::Tokens,
     watches::Watches,
 };
@@ -148,11 +148,11 @@ impl Stage {
         store.put_watches(std::slice::from_ref(&rehearsal.watch)).await?;
         let debouncer: Arc<dyn Debouncer> = Arc::new(StoreDebouncer::new(store.clone()));
         let overrides = config.raw.channels.templates.as_ref().map(|folder| config.folder.join(folder));
-        let factories = Factories::new(overrides.as_deref())
+        let texts = Texts::new(overrides.as_deref())
             .map_err(|error| Failure::usage(format!("channels.templates: {error}")))?;
         let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&shared));
         let names = config.chain_names();
-        let notifier = Notifier::new(store.clone(), factories, tokens, Arc::clone(&shared), names);
+        let notifier = Notifier::new(store.clone(), texts, tokens, Arc::clone(&shared), names);
         let notifier = Arc::new(notifier);
         let broker = MemoryBroker::new(Arc::clone(&shared));
         let consumer = broker.consumer(STREAM_CHAIN, "rehearsal", ConsumerConfig::default());

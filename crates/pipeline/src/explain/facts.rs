@@ -122,7 +122,7 @@ pub enum Verdict {
     Paused,
     /// Matching has yet to look.
     NotYet,
-    /// The event was read as part of the past, of which nobody is told.
+    /// The event was read as part of the past, which notifies nobody.
     Past,
     /// The event was matched before the watch was made, or edited.
     Earlier,

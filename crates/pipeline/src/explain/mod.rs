@@ -12,7 +12,7 @@ use domain::{
     Catalog, Content, Delivery, DeliveryState, Finality, HitId, LogicalId, Notification, NotificationId,
     Origin, RecipientId, Watch, WatchId, matching::WatchIndex,
 };
-use store::{EventKey, HitRow, Holding, LedgerHit, Store, StoreError, StoredEvent};
+use store::{AuditedHit, EventKey, HitRow, Holding, Store, StoreError, StoredEvent};
 
 pub use facts::{
     Clause, ExplainedAside, ExplainedAttempt, ExplainedDelivery, ExplainedEvent, ExplainedHit,
@@ -96,7 +96,7 @@ impl Asking<'_> {
             return Ok(None);
         };
         let keys: Vec<_> = same.iter().map(|stored| EventKey::of(&stored.event)).collect();
-        let unmatched = !self.store.ledger_unmatched(&keys).await?.is_empty();
+        let unmatched = !self.store.in_backlog(&keys).await?.is_empty();
         let past = now.event.origin == Origin::Backfill && !same.iter().any(|stored| stored.published);
         let mut hits = self.hits(&same, now).await?;
         let (mut watches, mut refusals, mut others) = (Vec::new(), 0, 0);
@@ -146,11 +146,11 @@ impl Asking<'_> {
         &self,
         same: &[StoredEvent],
         now: &StoredEvent,
-    ) -> Result<HashMap<HitId, (HitRow, LedgerHit)>, StoreError> {
+    ) -> Result<HashMap<HitId, (HitRow, AuditedHit)>, StoreError> {
         let events: Vec<_> = same.iter().map(|stored| stored.event.id).collect();
         let ids: Vec<_> =
             self.watches.iter().map(|watch| HitId::derive(now.event.logical, &watch.id)).collect();
-        let standing = self.store.ledger_hits(&events, &ids).await?;
+        let standing = self.store.audited_hits(&events, &ids).await?;
         let standing: HashMap<_, _> = standing.into_iter().map(|hit| (hit.id, hit)).collect();
         let ids: Vec<_> = standing.keys().copied().collect();
         let rows = self.store.hits(&ids).await?;
@@ -171,7 +171,7 @@ impl Asking<'_> {
         recipient: &RecipientId,
         verdict: Verdict,
         clauses: Vec<domain::filter::ClauseResult>,
-        hit: Option<(HitRow, LedgerHit)>,
+        hit: Option<(HitRow, AuditedHit)>,
     ) -> Result<ExplainedWatch, StoreError> {
         let hit = match hit {
             Some((row, standing)) => Some(self.hit(row, &standing).await?),
@@ -191,7 +191,7 @@ impl Asking<'_> {
         })
     }
 
-    async fn hit(&self, row: HitRow, standing: &LedgerHit) -> Result<ExplainedHit, StoreError> {
+    async fn hit(&self, row: HitRow, standing: &AuditedHit) -> Result<ExplainedHit, StoreError> {
         let notifications = match row.hit.notification {
             Some(id) => self.notifications(id).await?,
             None => Vec::new(),

@@ -39,7 +39,7 @@ impl Ingest {
         match (&did, from) {
             // What the node has answered beyond a question that failed is not asked for again.
             (Err(RoomError::Chain(_)), Some(from)) => self.hindrance.failed(from),
-            (Err(_), _) => self.ahead.clear(),
+            (Err(_), _) => self.read_ahead.clear(),
             (Ok(Did::Backfilled { .. }), _) | (Ok(_), None) => self.unhinder().await?,
             _ => {}
         }
@@ -113,7 +113,7 @@ impl Ingest {
     }
 
     // Which contracts are read next, and over which blocks. Contracts that stand at the same block are read together;
-    // another one's cursor ends the piece. Factories come first: whose logs their children's are is known only then.
+    // another one's cursor ends the piece. Texts come first: whose logs their children's are is known only then.
     fn next_plan(&self) -> Option<Plan> {
         let only_factories = self.factories_behind();
         let behind = self
@@ -134,7 +134,7 @@ impl Ingest {
     async fn piece_ahead(&mut self, plan: &Plan, end: u64) -> Result<Option<Piece>, RoomError> {
         let url = self.deps.client.url();
         let fits = |source: &Arc<Source>| source.url == url && source.names == plan.names;
-        if !self.ahead.source().is_some_and(fits) {
+        if !self.read_ahead.source().is_some_and(fits) {
             let source = Source {
                 client: self.deps.client.steady().unwrap_or_else(|| Arc::clone(&self.deps.client)),
                 url,
@@ -151,11 +151,11 @@ impl Ingest {
                 logs_wanted: usize::try_from(self.config.range_logs).unwrap_or(usize::MAX).max(1),
                 decoding: Mutex::default(),
             };
-            self.ahead.follow(source);
+            self.read_ahead.follow(source);
         }
         let began = self.deps.clock.now();
         let patience = self.hindrance.patience;
-        let part = self.ahead.take_within(plan.from, end, &mut self.reach, patience).await?;
+        let part = self.read_ahead.take_within(plan.from, end, &mut self.range_size, patience).await?;
         measured(&self.config.name, "wait", self.deps.clock.now().duration_since(began));
         let Some(Part { to, content, counts }) = part else { return Ok(None) };
         self.count(&counts);
@@ -207,16 +207,16 @@ impl Ingest {
     ) -> Result<(u64, Vec<RawLog>), RoomError> {
         loop {
             let limit = self.deps.client.range_limit();
-            let last = to.min(from.saturating_add(self.reach.blocks(limit) - 1));
+            let last = to.min(from.saturating_add(self.range_size.blocks(limit) - 1));
             let blocks = last - from + 1;
             match self.logs(LogQuery::Range { from, to: last }, filters).await {
                 Ok(logs) => {
-                    self.reach.granted(blocks, weight(&logs));
+                    self.range_size.granted(blocks, weight(&logs));
                     return Ok((last, logs));
                 }
                 Err(RoomError::Chain(ChainError::RangeTooLarge { suggested_blocks, .. })) if blocks > 1 => {
-                    self.reach.refused(blocks, suggested_blocks);
-                    let blocks = self.reach.blocks(None);
+                    self.range_size.refused(blocks, suggested_blocks);
+                    let blocks = self.range_size.blocks(None);
                     tracing::debug!(chain = %self.config.name, range.blocks = blocks, "the node refused a range");
                 }
                 Err(error) => return Err(error),

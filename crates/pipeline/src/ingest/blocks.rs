@@ -123,7 +123,7 @@ impl Ingest {
         timestamp: impl Fn(&RawLog) -> Option<u64>,
     ) -> (Vec<Event>, Vec<Child>) {
         let events = self.events_in(logs, origin, &timestamp);
-        let children = self.births(&events);
+        let children = self.new_children(&events);
         // A child can speak in the block of its creation, even before its factory does.
         let events = if children.is_empty() { events } else { self.events_in(logs, origin, &timestamp) };
         self.count(&Counts::of(&events));

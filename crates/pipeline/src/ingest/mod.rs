@@ -6,28 +6,28 @@
 //! the past of contracts, one piece at a time, whenever the live chain leaves time. Around them: one reader per chain, by
 //! lease; doubts about an answer, which another URL settles; and the halt, which a person settles.
 
-mod ahead;
 mod audit;
 mod backfill;
 mod blocks;
-mod born;
+mod children;
 mod config;
 mod doubt;
 mod follow;
 mod halt;
+mod heads;
 mod hindered;
 mod kept;
 mod lease;
 mod limits;
 mod links;
-mod lookout;
-mod note;
-mod reach;
+mod range_size;
+mod read_ahead;
 mod recover;
 mod replay;
 mod source;
 mod start;
 mod truth;
+mod wakes;
 mod wanted;
 mod witness;
 
@@ -41,16 +41,16 @@ use store::{ContractCursor, Publish};
 
 use crate::{Progress, Room, RoomError, standby::Standby};
 
-use ahead::Ahead;
 use hindered::Hindrance;
 use kept::Kept;
 use links::Voids;
-use reach::Reach;
+use range_size::RangeSize;
+use read_ahead::ReadAhead;
 use wanted::Wanted;
 use witness::Witnesses;
 
 pub use audit::{AUDIT_BLOCKS_MAX, Audited, audited_contracts};
-pub use born::known_children;
+pub use children::known_children;
 pub use config::{FinalityRule, IngestConfig, IngestDeps, Lease};
 pub use replay::{Piece, Replay};
 
@@ -115,8 +115,8 @@ pub struct Ingest {
     final_held: u64,
     noted: Option<(Heads, bool)>,
     // How far one question for a range reaches, and what was read of the past beyond the next piece.
-    reach: Reach,
-    ahead: Ahead,
+    range_size: RangeSize,
+    read_ahead: ReadAhead,
     // What was answered in a step that did not come to its end.
     kept: Kept,
     voids: Voids,
@@ -145,8 +145,8 @@ impl Ingest {
     pub fn new(deps: IngestDeps, config: IngestConfig) -> Self {
         let filters = Catalog::filters(deps.catalog.of_chain(config.chain));
         Self {
-            reach: Reach::new(RANGE_FIRST, config.range_max, config.range_logs),
-            ahead: Ahead::default(),
+            range_size: RangeSize::new(RANGE_FIRST, config.range_max, config.range_logs),
+            read_ahead: ReadAhead::default(),
             hindrance: Hindrance::new(),
             limits: None,
             deps,
@@ -181,7 +181,7 @@ impl Ingest {
     pub async fn advance(&mut self) -> Result<Did, RoomError> {
         self.look = true;
         if !self.holds_lease().await? {
-            self.ahead.clear();
+            self.read_ahead.clear();
             return Ok(Did::StoodBy);
         }
         if self.halted.is_some() {
@@ -194,7 +194,7 @@ impl Ingest {
         let heads = self.deps.client.heads().await?;
         let url = self.deps.client.url();
         if self.chain.is_none() {
-            self.ahead.clear();
+            self.read_ahead.clear();
             self.kept.clear();
             let started = self.start(&heads).await;
             let started = self.passing(started);
@@ -219,7 +219,7 @@ impl Ingest {
         self.unsettle(did);
         // What one URL says of finality is not said of another's branch.
         let agreed = !matches!(did, Did::Idle | Did::Passed { .. }) && self.deps.client.url() == url;
-        self.note(&heads, agreed).await?;
+        self.record_heads(&heads, agreed).await?;
         self.forget_what_is_held();
         self.look = !self.is_caught_up(&heads.latest);
         if did != Did::Idle {
@@ -233,7 +233,7 @@ impl Ingest {
     /// What waits for the live chain to leave time: witnesses of blocks that we hold, and the past.
     async fn side_work(&mut self) -> Result<Did, RoomError> {
         if !self.holds_lease().await? {
-            self.ahead.clear();
+            self.read_ahead.clear();
             return Ok(Did::StoodBy);
         }
         if self.chain.is_none() || self.halted.is_some() {
@@ -296,7 +296,7 @@ impl Ingest {
     // Another writer moved the cursor, or a commit failed midway: what we hold in memory is worth nothing any more.
     fn forget_on_fence(&mut self, did: Result<Did, RoomError>) -> Result<Did, RoomError> {
         if let Err(RoomError::Store(error)) = &did {
-            self.ahead.clear();
+            self.read_ahead.clear();
             self.kept.clear();
             if matches!(error, store::StoreError::Fenced(_)) {
                 // Whose turn it is will be asked again.

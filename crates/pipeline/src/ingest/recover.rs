@@ -28,7 +28,7 @@ impl Ingest {
             return Err(ChainError::Incoherent { url: self.deps.client.url(), detail }.into());
         }
         // What is read ahead is final, so that no reorg reaches it; it costs little to be sure.
-        self.ahead.clear();
+        self.read_ahead.clear();
         self.kept.clear();
         // Children of the dead branch must not claim logs of the new one.
         self.children.rewind(ancestor.number);

@@ -4,7 +4,7 @@ use domain::{Catalog, ContractName, LogQuery, Origin, RawLog, canonical::Canonic
 use store::{EventKey, ReplayCommit};
 use uuid::Uuid;
 
-use super::{Ingest, born::known_children};
+use super::{Ingest, children::known_children};
 use crate::RoomError;
 
 /// What a replay does beside reading.

@@ -83,7 +83,7 @@ pub(super) struct Source {
     pub(super) children: Children,
     /// For the times that are measured.
     pub(super) clock: Arc<dyn Clock>,
-    /// Makes rows of the events, where nobody is told of them.
+    /// Makes rows of the events, where they are stored only.
     pub(super) rows: Option<Store>,
     /// How many events a commit should have.
     pub(super) logs_wanted: usize,
@@ -114,7 +114,7 @@ pub(super) struct Part {
 pub(super) enum Past {
     /// Of which somebody is told.
     Events(Vec<Event>),
-    /// Of which nobody is told: the rows that they become, which hold less memory.
+    /// The rows of events that are stored only: they take less memory than the events.
     Rows(EventRows),
 }
 

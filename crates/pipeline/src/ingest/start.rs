@@ -46,7 +46,7 @@ impl Ingest {
         self.meet_children().await?;
         let did = Did::Started { tip };
         // Whether the stored chain is the node's shows at the next look.
-        self.note(heads, tip == heads.latest.block).await?;
+        self.record_heads(heads, tip == heads.latest.block).await?;
         Ok(did)
     }
 

@@ -193,7 +193,7 @@ async fn a_retraction_that_nobody_was_owed_and_that_is_undone_is_no_difference(
     let store = &scene.rooms.world.store;
     // Targets are added at the server's time, which is years after that of the test.
     let margin = SignedDuration::from_hours(-1_000_000);
-    let page = store.ledger_notifications(None, Timestamp::MAX, margin, 10).await?;
+    let page = store.audited_notifications(None, Timestamp::MAX, margin, 10).await?;
     assert_eq!(page.len(), 3);
     assert!(page.iter().all(|row| row.missing.is_none()), "{page:?}");
     Ok(())

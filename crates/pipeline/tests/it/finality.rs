@@ -79,9 +79,9 @@ async fn events_are_told_to_be_final_once_and_in_order_by_any_number_of_rooms(
 async fn few_blocks_are_told_behind_new_ones_and_many_at_full_speed(world: World) -> anyhow::Result<()> {
     let mut ingest = started(&world).await?;
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-    let (breath, patience) = (Duration::from_millis(20), Duration::from_secs(5));
+    let (pause, patience) = (Duration::from_millis(20), Duration::from_secs(5));
     let config =
-        FinalityConfig { batch: 100, page: 2, pages: 4, breath, patience, poll: Duration::from_secs(1) };
+        FinalityConfig { batch: 100, page: 2, pages: 4, pause, patience, poll: Duration::from_secs(1) };
     let (chains, committed) = (vec![(CHAIN, name())], Bell::new());
     let store = world.store.clone();
     let mut room = Finality::new(store, chains, clock, Bell::new(), committed.clone(), config);
@@ -95,13 +95,13 @@ async fn few_blocks_are_told_behind_new_ones_and_many_at_full_speed(world: World
         committed.ring();
         let mut rest = room.rest();
         assert!(futures::poll!(&mut rest).is_pending());
-        world.clock.advance(breath);
+        world.clock.advance(pause);
         assert!(futures::poll!(&mut rest).is_pending(), "a block that came before is none to go behind");
         if rings {
             committed.ring();
             assert!(futures::poll!(&mut rest).is_pending(), "what it brought comes first");
         }
-        world.clock.advance(if rings { breath } else { patience });
+        world.clock.advance(if rings { pause } else { patience });
         assert!(futures::poll!(&mut rest).is_ready());
     }
     assert_eq!(room.step().await?, Progress::Worked, "the last small page is the end of the patience");

@@ -21,11 +21,11 @@ use pipeline::{
     confirm::{Confirm, ConfirmConfig, ConfirmDeps},
     deliver::{Deliver, DeliverConfig, DeliverDeps},
     digest::{Digest, DigestConfig, DigestDeps},
-    factory::Factories,
     ingest::Ingest,
     matching::{Matching, MatchingConfig, MatchingDeps},
     notify::Notifier,
     relay::{Relay, RelayConfig},
+    texts::Texts,
     tokens::Tokens,
     watches::{REFRESH, Watches},
 };
@@ -179,7 +179,7 @@ impl Rooms {
             let tokens = Tokens::new(store.clone(), HashMap::new(), Arc::clone(&clock));
             let chains = (CHAIN.0..CHAIN.0 + CHAINS).map(ChainId);
             let chains = chains.map(|chain| (chain, name_of(chain))).collect();
-            Arc::new(Notifier::new(store, Factories::new(None).unwrap(), tokens, clock, chains))
+            Arc::new(Notifier::new(store, Texts::new(None).unwrap(), tokens, clock, chains))
         };
         Arc::clone(self.notifier.get_or_init(make))
     }

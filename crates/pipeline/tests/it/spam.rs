@@ -8,8 +8,8 @@ use domain::{
 };
 use pipeline::{
     Bell,
+    hit_audit::{HitAudit, HitAuditConfig, Kind},
     ingest::Ingest,
-    ledger::{HitAudit, HitAuditConfig, Kind},
     matching::{Matching, MatchingConfig, MatchingDeps},
     watches::{REFRESH, Watches},
 };

@@ -2,14 +2,15 @@
 
 mod ahead;
 mod audits;
+mod backlog;
 mod chain;
 mod contracts;
 mod delivery;
 mod disks;
 mod failover;
 mod finality;
+mod hit_states;
 mod hits;
-mod ledger;
 mod opening;
 mod past;
 mod reading;
@@ -19,7 +20,7 @@ mod servers;
 mod standing;
 mod strings;
 mod telling;
-mod unmatched;
+
 mod words;
 mod world;
 
