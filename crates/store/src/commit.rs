@@ -97,6 +97,15 @@ pub struct Committed {
     pub orphaned: u64,
 }
 
+/// How a decision about the live chain is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By one statement where that can be.
+    Shortest,
+    /// Step by step.
+    Steps,
+}
+
 pub(crate) fn cursor_bulk(commit: &BackfillCommit<'_>) -> Bulk {
     let contracts = commit.contracts;
     Bulk::new()
@@ -113,6 +122,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Fenced`] when the tip is not the expected one any more, or the lease is lost; nothing changed then.
     pub async fn commit_chain(&self, commit: &ChainCommit<'_>) -> Result<Committed, StoreError> {
+        self.commit_chain_by(commit, Way::Shortest).await
+    }
+
+    pub(crate) async fn commit_chain_by(
+        &self,
+        commit: &ChainCommit<'_>,
+        way: Way,
+    ) -> Result<Committed, StoreError> {
         let orphans = match commit.ancestor {
             Some(ancestor) => self.events_above(commit.chain, ancestor.number, None).await?,
             None => Vec::new(),
@@ -120,7 +137,8 @@ impl Store {
         let ids = self.ids_of(commit.events).await?;
         let children = self.child_rows(commit.chain, commit.children).await?;
         let store = self.for_commits();
-        if children.is_empty()
+        if way == Way::Shortest
+            && children.is_empty()
             && let Some(committed) = store.extend_at_once(commit, &ids).await?
         {
             return Ok(committed);

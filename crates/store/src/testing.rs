@@ -3,7 +3,8 @@
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    Store, StoreError,
+    ChainCommit, Committed, Store, StoreError,
+    commit::Way,
     tx::{Tx, tx},
 };
 
@@ -30,4 +31,13 @@ pub async fn tamper(store: &Store, statement: &str) -> Result<u64, StoreError> {
 pub async fn create_latin1_database(url: &str, name: &str) -> Result<String, StoreError> {
     let encoding = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'LATIN1'";
     crate::postgres::create_database_as(url, name, encoding).await
+}
+
+/// As [`Store::commit_chain`], and never by one statement.
+///
+/// # Errors
+/// As [`Store::commit_chain`].
+#[doc(hidden)]
+pub async fn commit_chain_in_steps(store: &Store, commit: &ChainCommit<'_>) -> Result<Committed, StoreError> {
+    store.commit_chain_by(commit, Way::Steps).await
 }
