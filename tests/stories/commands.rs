@@ -302,7 +302,7 @@ async fn tuples_become_objects_in_the_order_of_the_abi() -> anyhow::Result<()> {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 46] = [
+const COMMANDS: [&str; 49] = [
     "",
     "run",
     "demo",
@@ -339,6 +339,9 @@ const COMMANDS: [&str; 46] = [
     "dead-letters show",
     "dead-letters retry",
     "dead-letters drop",
+    "set-aside",
+    "set-aside list",
+    "set-aside retry",
     "status",
     "doctor",
     "abi",
