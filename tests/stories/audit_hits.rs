@@ -46,7 +46,10 @@ async fn hits_are_audited_and_an_event_that_was_not_matched_is_named(
         "missing: the event satisfies the watch and has no hit  event {}  watch in",
         seen[0].event.id
     );
-    assert!(missed.out.contains(&line) && missed.err.contains("one difference in the audit of hits"), "{missed:?}");
+    assert!(
+        missed.out.contains(&line) && missed.err.contains("one difference in the audit of hits"),
+        "{missed:?}"
+    );
     let missed = say(config, &["audit", "--hits", "--json"]).await?;
     assert_eq!(missed.status, Some(1), "{missed:?}");
     let said = &missed.lines()?[0];
