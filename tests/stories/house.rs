@@ -105,8 +105,10 @@ fn only_the_store_speaks_sql() -> anyhow::Result<()> {
             package.manifest_path.parent().ok_or_else(|| anyhow::anyhow!("a manifest is in a folder"))?;
         for file in rust_files(sources.join("src").as_std_path())? {
             let text = std::fs::read_to_string(&file)?;
-            for verb in ["INSERT INTO ", "DELETE FROM ", "UPDATE SET", "SELECT count("] {
-                assert!(!text.contains(verb), "{} speaks SQL: '{verb}'", file.display());
+            // At the beginning of a string, so that a comment may speak of SQL.
+            for verb in ["SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "CREATE", "ALTER", "DROP"] {
+                let statement = format!("\"{verb} ");
+                assert!(!text.contains(&statement), "{} speaks SQL: {statement}", file.display());
             }
         }
     }
