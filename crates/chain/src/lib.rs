@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod ahead;
 mod batches;
 mod choice;
 mod classify;
@@ -19,6 +18,7 @@ mod latency;
 mod learner;
 mod limits;
 mod link;
+mod newer_heads;
 mod node;
 mod pace;
 mod pool;

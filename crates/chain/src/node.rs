@@ -26,12 +26,12 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
     NodeConfig, UrlStatus,
-    ahead::Outrun,
     choice::Choice,
     error::ConnectError,
     fault::Fault,
     feed::Feed,
     history::Era,
+    newer_heads::Outrun,
     pool::Pool,
     questions::{BY_HASH, BY_NUMBER, CALL, CHAIN_ID, LOGS, RECEIPT},
     receipts::BLOCK_RECEIPTS,

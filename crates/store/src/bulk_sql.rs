@@ -136,9 +136,9 @@ impl Tx<'_> {
         bulk: &Bulk,
         tail: &str,
     ) -> Result<u64, sqlx::Error> {
-        let held = match self {
+        let open = match self {
             Self::Postgres(_) => return self.insert(table, bulk, tail).execute().await,
-            Self::Sqlite(held) => held,
+            Self::Sqlite(open) => open,
         };
         // Values that are bound one by one are inserted several times as fast as those of a document.
         let (rows, mut from, mut affected) = (bulk.rows(), 0, 0);
@@ -150,7 +150,7 @@ impl Tx<'_> {
             add.map_err(sqlx::Error::Encode)?;
             let statement = AssertSqlSafe(values_statement(bulk, table, tail, count));
             let query = sqlx::query_with::<Sqlite, _>(statement, arguments);
-            affected += query.execute(held.connection()).await?.rows_affected();
+            affected += query.execute(open.connection()).await?.rows_affected();
             from += count;
         }
         Ok(affected)

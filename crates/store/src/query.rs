@@ -118,13 +118,13 @@ impl Query<'_, '_> {
     pub(crate) async fn execute(self) -> Result<u64, sqlx::Error> {
         let statement = AssertSqlSafe(self.statement);
         match (self.tx, self.arguments.map_err(sqlx::Error::Encode)?) {
-            (Tx::Postgres(held), Arguments::Postgres(arguments)) => {
+            (Tx::Postgres(open), Arguments::Postgres(arguments)) => {
                 let query = sqlx::query_with::<Postgres, _>(statement, arguments);
-                Ok(query.execute(held.connection()).await?.rows_affected())
+                Ok(query.execute(open.connection()).await?.rows_affected())
             }
-            (Tx::Sqlite(held), Arguments::Sqlite(arguments)) => {
+            (Tx::Sqlite(open), Arguments::Sqlite(arguments)) => {
                 let query = sqlx::query_with::<Sqlite, _>(statement, arguments);
-                Ok(query.execute(held.connection()).await?.rows_affected())
+                Ok(query.execute(open.connection()).await?.rows_affected())
             }
             _ => Err(other_dialect()),
         }
@@ -134,11 +134,11 @@ impl Query<'_, '_> {
     pub(crate) async fn fetch_all<R: Row>(self) -> Result<Vec<R>, sqlx::Error> {
         let statement = AssertSqlSafe(self.statement);
         match (self.tx, self.arguments.map_err(sqlx::Error::Encode)?) {
-            (Tx::Postgres(held), Arguments::Postgres(arguments)) => {
-                sqlx::query_as_with::<Postgres, R, _>(statement, arguments).fetch_all(held.connection()).await
+            (Tx::Postgres(open), Arguments::Postgres(arguments)) => {
+                sqlx::query_as_with::<Postgres, R, _>(statement, arguments).fetch_all(open.connection()).await
             }
-            (Tx::Sqlite(held), Arguments::Sqlite(arguments)) => {
-                sqlx::query_as_with::<Sqlite, R, _>(statement, arguments).fetch_all(held.connection()).await
+            (Tx::Sqlite(open), Arguments::Sqlite(arguments)) => {
+                sqlx::query_as_with::<Sqlite, R, _>(statement, arguments).fetch_all(open.connection()).await
             }
             _ => Err(other_dialect()),
         }
@@ -148,13 +148,13 @@ impl Query<'_, '_> {
     pub(crate) async fn fetch_optional<R: Row>(self) -> Result<Option<R>, sqlx::Error> {
         let statement = AssertSqlSafe(self.statement);
         match (self.tx, self.arguments.map_err(sqlx::Error::Encode)?) {
-            (Tx::Postgres(held), Arguments::Postgres(arguments)) => {
+            (Tx::Postgres(open), Arguments::Postgres(arguments)) => {
                 let query = sqlx::query_as_with::<Postgres, R, _>(statement, arguments);
-                query.fetch_optional(held.connection()).await
+                query.fetch_optional(open.connection()).await
             }
-            (Tx::Sqlite(held), Arguments::Sqlite(arguments)) => {
+            (Tx::Sqlite(open), Arguments::Sqlite(arguments)) => {
                 let query = sqlx::query_as_with::<Sqlite, R, _>(statement, arguments);
-                query.fetch_optional(held.connection()).await
+                query.fetch_optional(open.connection()).await
             }
             _ => Err(other_dialect()),
         }

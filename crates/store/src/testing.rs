@@ -17,8 +17,8 @@ pub async fn tamper(store: &Store, statement: &str) -> Result<u64, StoreError> {
     tx!(store, "tamper", |tx| {
         let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
         Ok(match tx {
-            Tx::Postgres(held) => statement.execute(held.connection()).await?.rows_affected(),
-            Tx::Sqlite(held) => statement.execute(held.connection()).await?.rows_affected(),
+            Tx::Postgres(open) => statement.execute(open.connection()).await?.rows_affected(),
+            Tx::Sqlite(open) => statement.execute(open.connection()).await?.rows_affected(),
         })
     })
 }

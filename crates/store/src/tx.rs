@@ -10,20 +10,20 @@ use crate::{Store, StoreError, db::Db, dialect::Dialect, error::TxError, fault::
 /// A connection in use, and the transaction on it where one is open. A transaction that is dropped is rolled back.
 pub(crate) enum Tx<'c> {
     /// Of PostgreSQL.
-    Postgres(Held<'c, Postgres>),
+    Postgres(Open<'c, Postgres>),
     /// Of SQLite.
-    Sqlite(Held<'c, Sqlite>),
+    Sqlite(Open<'c, Sqlite>),
 }
 
-/// A connection of one dialect.
-pub(crate) enum Held<'c, DB: Database> {
+/// A connection of one dialect, open for one call.
+pub(crate) enum Open<'c, DB: Database> {
     /// Without a transaction.
     Read(&'c mut DB::Connection),
     /// In a transaction.
     Write(Transaction<'c, DB>),
 }
 
-impl<DB: Database> Held<'_, DB> {
+impl<DB: Database> Open<'_, DB> {
     pub(crate) fn connection(&mut self) -> &mut DB::Connection {
         match self {
             Self::Read(connection) => connection,
@@ -60,8 +60,8 @@ impl Tx<'_> {
     /// Commits a transaction whose body succeeded, and rolls back another.
     pub(crate) async fn end<T>(self, outcome: Result<T, TxError>) -> Result<T, TxError> {
         match self {
-            Self::Postgres(held) => held.end(outcome).await,
-            Self::Sqlite(held) => held.end(outcome).await,
+            Self::Postgres(open) => open.end(outcome).await,
+            Self::Sqlite(open) => open.end(outcome).await,
         }
     }
 }
@@ -76,10 +76,10 @@ impl Taken {
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self) -> Result<Tx<'_>, TxError> {
         Ok(match self {
-            Self::Postgres(connection) => Tx::Postgres(Held::Write(connection.begin_with("BEGIN").await?)),
+            Self::Postgres(connection) => Tx::Postgres(Open::Write(connection.begin_with("BEGIN").await?)),
             // A deferred transaction that reads first and writes later can fail when it begins to write.
             Self::Sqlite(connection) => {
-                Tx::Sqlite(Held::Write(connection.begin_with("BEGIN IMMEDIATE").await?))
+                Tx::Sqlite(Open::Write(connection.begin_with("BEGIN IMMEDIATE").await?))
             }
         })
     }
@@ -104,8 +104,8 @@ impl Taken {
     /// The connection without a transaction.
     pub(crate) fn read(&mut self) -> Tx<'_> {
         match self {
-            Self::Postgres(connection) => Tx::Postgres(Held::Read(&mut **connection)),
-            Self::Sqlite(connection) => Tx::Sqlite(Held::Read(&mut **connection)),
+            Self::Postgres(connection) => Tx::Postgres(Open::Read(&mut **connection)),
+            Self::Sqlite(connection) => Tx::Sqlite(Open::Read(&mut **connection)),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn through(parts: &Parts, block: u64) -> Result<(), Failure> {
 async fn say_what_waits(parts: &Parts) -> Result<(), Failure> {
     let hits = parts.store.counts().await?.hits_pending;
     if hits > 0 {
-        tracing::info!(hits, "their windows close much later: the next run tells of them");
+        tracing::info!(hits, "their windows close much later: the next run notifies of them");
     }
     let items: u64 = parts.store.set_aside_by_room().await?.iter().map(|(_, count)| count).sum();
     if items > 0 {
